@@ -1,6 +1,7 @@
 //! The one way out to an HTTP server: its names and addresses, a proxy on the way, TLS, and one
 //! request with its answer.
 
+mod answer;
 mod fetch;
 mod proxy;
 mod reach;
@@ -11,16 +12,21 @@ use std::{fmt, io, sync::Arc, time::Duration};
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
 
 use self::reach::reach;
 pub(crate) use self::{
+    answer::Answer,
     fetch::{Fetched, Request, Streamed, converse, stream},
     proxy::Proxies,
     trust::Trust,
 };
+
+#[cfg(unix)]
+use crate::stream::Stream;
 
 /// How long a connection, with the handshakes below HTTP, may take.
 const CONNECT: Duration = Duration::from_secs(15);
@@ -87,29 +93,53 @@ pub(crate) struct Dialler {
 impl Dialler {
     /// Connects, through a proxy and with TLS as needed.
     pub(crate) async fn dial(&self, site: &Site) -> Result<Box<dyn Io>, DialError> {
-        timeout(CONNECT, self.try_dial(site)).await.unwrap_or_else(|_| {
-            let late = format!("{site}: no answer in {} s", CONNECT.as_secs());
-            Err(DialError::Unreachable(late))
-        })
+        timeout(CONNECT, self.try_dial(site)).await.unwrap_or_else(|_| Err(late(site)))
+    }
+
+    /// The same for a connection that outlives the request, and whose state is looked at.
+    #[cfg(unix)]
+    pub(crate) async fn dial_stream(&self, site: &Site) -> Result<Stream, DialError> {
+        let dialled = async {
+            let stream = Stream::from(self.reach(site).await?);
+            let Some((connector, name)) = self.secure(site).await? else { return Ok(stream) };
+            stream.connect_tls(&connector, name).await.map_err(|error| failed(site, &error))
+        };
+        timeout(CONNECT, dialled).await.unwrap_or_else(|_| Err(late(site)))
     }
 
     async fn try_dial(&self, site: &Site) -> Result<Box<dyn Io>, DialError> {
+        let stream = self.reach(site).await?;
+        let Some((connector, name)) = self.secure(site).await? else {
+            return Ok(Box::new(stream));
+        };
+        let stream = connector.connect(name, stream).await;
+        stream.map(|stream| Box::new(stream) as Box<dyn Io>).map_err(|error| failed(site, &error))
+    }
+
+    /// Connects, through a proxy as needed.
+    async fn reach(&self, site: &Site) -> Result<TcpStream, DialError> {
         let stream = match self.proxies.of(site) {
             Some(Ok(proxy)) => proxy.through(site).await,
             Some(Err(why)) => Err(why.clone()),
             None => reach(&site.host, site.port).await.map_err(|why| format!("{site}: {why}")),
         };
-        let stream = stream.map_err(DialError::Unreachable)?;
+        stream.map_err(DialError::Unreachable)
+    }
+
+    /// How TLS is spoken with a site, and under which name; `None`: it is not.
+    async fn secure(
+        &self,
+        site: &Site,
+    ) -> Result<Option<(TlsConnector, ServerName<'static>)>, DialError> {
         if !site.secure {
-            return Ok(Box::new(stream));
+            return Ok(None);
         }
         let config = self.tls().await?;
         // The scope of an address means something only to us (RFC 6874).
         let bare = site.host.split_once('%').map_or(site.host.as_str(), |(address, _)| address);
         let name = ServerName::try_from(bare.to_owned())
             .map_err(|_| DialError::Unreachable(format!("`{}` is not a host name", site.host)))?;
-        let stream = TlsConnector::from(config).connect(name, stream).await;
-        stream.map(|stream| Box::new(stream) as Box<dyn Io>).map_err(|error| failed(site, &error))
+        Ok(Some((TlsConnector::from(config), name)))
     }
 
     /// Files and the system's store are read for each connection, so that renewed ones count.
@@ -123,6 +153,10 @@ impl Dialler {
             .unwrap_or_else(|error| Err(error.to_string()))
             .map_err(DialError::Untrusted)
     }
+}
+
+fn late(site: &Site) -> DialError {
+    DialError::Unreachable(format!("{site}: no answer in {} s", CONNECT.as_secs()))
 }
 
 /// A handshake that failed: because of the certificate, or on the way.

@@ -1,5 +1,6 @@
 //! What happens at the gateway, told once; the log, the counters and the record read it here.
 
+mod fleet;
 mod lending;
 mod named;
 mod record;
@@ -15,6 +16,7 @@ use std::{
 
 use self::record::Frequent;
 pub(crate) use self::{
+    fleet::FleetEvent,
     lending::{GrantDeed, LendingEvent},
     second_factor::{FactorDeed, SecondFactorEvent},
 };
@@ -114,6 +116,8 @@ pub(crate) enum Event<'a> {
     Lending(LendingEvent<'a>),
     /// A second factor was set up, taken away or asked for.
     SecondFactor(SecondFactorEvent<'a>),
+    /// Something happened to a gateway of this hub's fleet.
+    Fleet { gateway: &'a str, event: FleetEvent<'a> },
     /// A file of a recording began, or nothing can be recorded.
     Record { endpoint: &'a str, news: RecordNews<'a> },
     /// A configuration was read again.
@@ -213,6 +217,7 @@ impl Events {
             | Event::DeadMan { .. }
             | Event::Lending(_)
             | Event::SecondFactor(_)
+            | Event::Fleet { .. }
             | Event::Switch { .. }
             | Event::Settings { .. }
             | Event::Signals { .. }
@@ -280,6 +285,7 @@ impl Events {
             }
             Event::Lending(event) => lending::log(event),
             Event::SecondFactor(event) => second_factor::log(event),
+            Event::Fleet { gateway, event } => fleet::log(gateway, event),
             Event::Record { endpoint, news } => log_record(endpoint, news),
             Event::Reload { outcome: Ok(what), .. } => tracing::info!("reloaded: {what}"),
             Event::Reload { outcome: Err(why), .. } => {

@@ -11,12 +11,14 @@
 //! * Above it `dial`, the one way out to an HTTP server.
 //! * Floor 1, the world: `audit`, `target`, `auth`, `tls`, `systemd`, `logging`, `announce`,
 //!   `process`. One outside thing each.
-//! * Between them, `event`: what happens, told once to the log and the counters.
+//! * Between them, `event`: what happens, told once to the log and the counters; and `fleet`: what a
+//!   hub knows of its gateways.
 //! * Floor 2, the `line`: a live target, its tape, its lease, its seats.
 //! * Floor 3, the `session`: one WebSocket on one seat; it says why it ended. Beside it the other
 //!   end, the [`client`] of `wsbridge.v1`, which knows nothing of the gateway but `wire`.
 //! * Floor 4, `http`: routes, upgrade, tickets, API, metrics, health.
-//! * Floor 5, `listen`: bind, accept, TLS handshake, peer address.
+//! * Floor 5, `listen`: bind, accept, TLS handshake, peer address. Beside it `home`, which calls the
+//!   hub and dials links.
 //! * Floor 6, `daemon` owns everything: start, reload, shutdown; [`cli`] has one file for each
 //!   sub-command.
 //!
@@ -73,6 +75,8 @@ mod tls;
 
 #[cfg(unix)]
 mod event;
+#[cfg(unix)]
+mod fleet;
 
 #[cfg(unix)]
 mod line;
@@ -84,6 +88,8 @@ mod session;
 #[cfg(unix)]
 mod http;
 
+#[cfg(unix)]
+mod home;
 #[cfg(unix)]
 mod listen;
 

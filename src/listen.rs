@@ -4,6 +4,7 @@ mod accepting;
 mod admin;
 mod bind;
 mod door;
+mod gateways;
 mod guests;
 mod holder;
 mod node;
@@ -17,10 +18,8 @@ use std::{
     os::fd::{AsFd as _, OwnedFd},
     path::Path,
     sync::Arc,
-    time::Duration,
 };
 
-use socket2::{SockRef, TcpKeepalive};
 use thiserror::Error;
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -38,20 +37,13 @@ use self::{
     unix::{GROUP_MODE, SocketFile},
 };
 use crate::{
-    auth::{ClientAddress, ClientCertificate, Peer, Revocation, Slot, is_trusted},
+    auth::{ClientAddress, ClientCertificate, Peer, Revocation, Slot, Way, is_trusted},
     config::{Address, Listen},
     http::{self, Bridge},
     stream::Stream,
     tls::{ClientFacts, ServerTls},
     wire::close::Refusal,
 };
-
-/// Bytes the kernel holds for a client beyond those in flight. It is small so that a pong or a
-/// Close does not wait behind megabytes, and a client's pace shows as it is.
-const UNSENT: u32 = 128 * 1024;
-
-/// A client that acknowledges nothing for this long, probes included, is gone (`TCP_USER_TIMEOUT`).
-const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// An address could not be listened on.
 #[derive(Debug, Error)]
@@ -252,8 +244,9 @@ impl Entry {
         tasks.spawn(async move {
             let stream = match raw {
                 Raw::Tcp(stream) => {
-                    tune(&stream);
-                    Stream::from(stream)
+                    let stream = Stream::from(stream);
+                    stream.tune();
+                    stream
                 }
                 Raw::Unix(stream) => Stream::from(stream),
             };
@@ -261,6 +254,8 @@ impl Entry {
             let Some(Arrival { stream, peer, slot }) = self.announced(arrived, until).await else {
                 return;
             };
+            let Arrival { stream, peer, slot } =
+                self.sorted(Arrival { stream, peer, slot }, until).await;
             let (evicted, client) = (slot.evicted(), peer.client);
             match evicted.run_until_cancelled(self.greet(stream, peer, until)).await {
                 Some(Ok((stream, peer))) => self.serve(stream, peer, slot, until).await,
@@ -322,6 +317,9 @@ impl Entry {
             let _ = timeout_at(until, plaintext::answer(stream)).await;
             return Err(Refusal::BadRequest(plaintext::WHY));
         }
+        if peer.way == Way::Gateway {
+            return self.meet(stream, peer, until).await.ok_or(Refusal::Tls);
+        }
         let greeter = Greeter { tls: self.tls.as_ref() };
         greeter.secure(stream, peer, until).await.ok_or(Refusal::Tls)
     }
@@ -377,20 +375,6 @@ impl Revocation for Lists {
     fn is_revoked(&self) -> bool {
         self.tls.is_revoked(&self.facts)
     }
-}
-
-/// Sends bytes without delay, and notices a client that is gone. If this fails, only that is lost:
-/// no reason to refuse.
-fn tune(stream: &TcpStream) {
-    let socket = SockRef::from(stream);
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(15))
-        .with_interval(Duration::from_secs(5))
-        .with_retries(3);
-    let _ = stream.set_nodelay(true);
-    let _ = socket.set_tcp_keepalive(&keepalive);
-    let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-    let _ = socket.set_tcp_notsent_lowat(UNSENT);
 }
 
 /// An address as the configuration writes it.

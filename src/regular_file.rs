@@ -7,6 +7,8 @@ mod nodes;
 #[cfg(not(unix))]
 #[path = "regular_file/no_nodes.rs"]
 mod nodes;
+#[cfg(unix)]
+mod replace;
 
 use std::{
     fs::{File, FileType, metadata},
@@ -15,7 +17,10 @@ use std::{
 };
 
 #[cfg(unix)]
-pub(crate) use self::inside::{open_shown, read_inside};
+pub(crate) use self::{
+    inside::{open_shown, read_inside},
+    replace::{given, replace},
+};
 
 /// Opens a file for reading.
 ///

@@ -24,7 +24,7 @@ use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, ServerName},
 };
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
@@ -47,6 +47,13 @@ pub(crate) use self::{
     split::{ReadHalf, StreamProbe, WriteHalf, split},
 };
 use crate::pty::{Visit, VisitStream};
+
+/// Bytes the kernel holds for a client beyond those in flight. It is small so that a pong or a
+/// Close does not wait behind megabytes, and a client's pace shows as it is.
+const UNSENT: u32 = 128 * 1024;
+
+/// A client that acknowledges nothing for this long, probes included, is gone (`TCP_USER_TIMEOUT`).
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// A connection to a client or to a target. What is written to it is counted until the next hop has
 /// it.
@@ -113,6 +120,21 @@ impl From<VisitStream> for Stream {
 }
 
 impl Stream {
+    /// Sends bytes without delay, and notices a client that is gone. If this fails, only that is
+    /// lost: no reason to refuse.
+    pub(crate) fn tune(&self) {
+        let Some(stream) = self.tcp() else { return };
+        let socket = SockRef::from(stream);
+        let keepalive = TcpKeepalive::new()
+            .with_time(Duration::from_secs(15))
+            .with_interval(Duration::from_secs(5))
+            .with_retries(3);
+        let _ = stream.set_nodelay(true);
+        let _ = socket.set_tcp_keepalive(&keepalive);
+        let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+        let _ = socket.set_tcp_notsent_lowat(UNSENT);
+    }
+
     /// Does the handshake with a client that speaks TLS. Fails with `InvalidData` if the client
     /// breaks TLS, after sending the alert that says so.
     pub(crate) async fn accept_tls(self, config: Arc<ServerConfig>) -> io::Result<Self> {

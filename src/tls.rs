@@ -2,6 +2,7 @@
 
 mod authority;
 mod client;
+mod fleet;
 mod in_use;
 mod inspect;
 mod own;
@@ -29,6 +30,7 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 pub(crate) use self::{
     authority::{BUILT, OwnAuthority, day},
     client::{ClientFacts, lists_due},
+    fleet::{FleetAuthority, FleetPin, GatewayKey, gateway_name, home_client, renewal_due},
     in_use::InUse,
     inspect::Facts,
     own::{OwnFiles, make_anew},

@@ -76,7 +76,10 @@ pub(super) fn configured(access: &Access, id: &PrincipalId, now: i64) -> Option<
     let rights = match id.kind {
         PrincipalKind::Open if access.open => return Some(open()),
         // The configuration knows none of the others.
-        PrincipalKind::Open | PrincipalKind::Identity | PrincipalKind::Grant => return None,
+        PrincipalKind::Open
+        | PrincipalKind::Identity
+        | PrincipalKind::Grant
+        | PrincipalKind::Link => return None,
         PrincipalKind::Local => return Some(local()),
         PrincipalKind::User => &access.users.get(name)?.rights,
         PrincipalKind::Token => {

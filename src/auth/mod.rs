@@ -2,6 +2,7 @@
 
 mod admin;
 mod app_cookie;
+mod asserted;
 mod by_issuer;
 mod certificate;
 mod client;
@@ -45,6 +46,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::{
     app_cookie::app_cookie,
+    asserted::HeldAssertion,
     by_issuer::{NotSignedIn, flow_cookie},
     certificate::{ClientCertificate, Revocation},
     client::ClientAddress,
@@ -74,8 +76,8 @@ pub(crate) use self::{
     tickets::{Opens, TICKET_LIFE, Ticket},
     user_header::ProxyWord,
 };
-pub use self::{hashing::hash_password, host::own_name};
 use self::{
+    asserted::Assertions,
     issuers::Issuers,
     kept::Kept,
     links::Links,
@@ -89,19 +91,24 @@ use self::{
     secrets::{OWN_PREFIX, hex, is_own_form, is_random_text, random, random_text},
     tickets::Tickets,
 };
+pub use self::{hashing::hash_password, host::own_name};
 use crate::{
     config::{Config, Origin},
     wire::close::Refusal,
 };
 
 /// What a connection came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Way {
     /// A listener or a door.
     #[default]
     Usual,
     /// The admin socket.
     Admin,
+    /// A gateway of this hub's fleet, or one that wants to be: its TLS says so.
+    Gateway,
+    /// A link that this gateway has dialled for its hub, which vouches for whoever asks.
+    Link(Arc<HeldAssertion>),
 }
 
 /// The other end of a connection.
@@ -174,6 +181,7 @@ pub(crate) struct Auth {
     passes: Passes,
     codes: Codes,
     issuers: Issuers,
+    assertions: Arc<Assertions>,
     /// Access that somebody lends to others.
     pub grants: Grants,
     /// What users show besides their passwords.
@@ -203,6 +211,7 @@ impl Auth {
             passes: Passes::default(),
             codes: Codes::default(),
             issuers: Issuers::default(),
+            assertions: Arc::default(),
             grants: Grants::default(),
             second_factors: Arc::default(),
             unnamed: Unnamed::default(),
@@ -234,8 +243,10 @@ impl Auth {
         peer: &Peer,
         ask: &AuthRequest<'_>,
     ) -> Result<View, Refusal> {
-        if peer.way == Way::Admin {
-            return admin::view(ask);
+        match &peer.way {
+            Way::Admin => return admin::view(ask),
+            Way::Link(held) => return Ok(held.asserted.view()),
+            Way::Usual | Way::Gateway => {}
         }
         let view = proxy::seen(config, peer, ask)?;
         let authority = Authority::parse(&view.host).ok_or(Refusal::Misdirected)?;
@@ -261,8 +272,11 @@ impl Auth {
         ask: &AuthRequest<'_>,
     ) -> Result<Visit, Refusal> {
         let view = self.check_host(config, peer, ask)?;
-        if peer.way == Way::Admin {
-            return Ok(Visit { page: AllowedOrigin::None, view });
+        match &peer.way {
+            Way::Admin => return Ok(Visit { page: AllowedOrigin::None, view }),
+            // The hub has looked at it, for nobody else knows under which names it is seen.
+            Way::Link(held) => return Ok(held.asserted.visit()),
+            Way::Usual | Way::Gateway => {}
         }
         let own = own_origin(&view).ok_or(Refusal::Misdirected)?;
         let page = origin::check(ask.signs, &own, &config.origins, ask.purpose)?;
@@ -277,8 +291,17 @@ impl Auth {
         ask: &AuthRequest<'_>,
         visit: &Visit,
     ) -> Result<Principal, Refusal> {
-        if peer.way == Way::Admin {
-            return Ok(credentials::local());
+        match &peer.way {
+            Way::Admin => return Ok(credentials::local()),
+            // Nothing that the request itself brings counts.
+            Way::Link(held) => {
+                let said = &held.asserted;
+                let found = self.by_link(config, said.id(), Some(said.login));
+                return found.ok_or(Refusal::Unauthorized);
+            }
+            // It has no part in what people do here.
+            Way::Gateway => return Err(Refusal::Unauthorized),
+            Way::Usual => {}
         }
         if let Some(principal) = self.by_proxy(config, peer, ask, visit)? {
             return Ok(principal);
@@ -326,8 +349,15 @@ impl Auth {
         id: &PrincipalId,
         login: Option<LoginId>,
     ) -> Option<Principal> {
-        if id.kind == PrincipalKind::Grant {
-            return self.granted(config, (&id.name, login));
+        match id.kind {
+            PrincipalKind::Grant => return self.granted(config, (&id.name, login)),
+            PrincipalKind::Link => return self.by_link(config, id, login),
+            PrincipalKind::User
+            | PrincipalKind::Token
+            | PrincipalKind::Certificate
+            | PrincipalKind::Identity
+            | PrincipalKind::Open
+            | PrincipalKind::Local => {}
         }
         Some(self.with_lent(config, self.own(config, id, login)?))
     }
@@ -399,7 +429,8 @@ fn proof(ask: &AuthRequest<'_>, visit: &Visit, principal: &Principal) -> Proof {
             | PrincipalKind::Token
             | PrincipalKind::Certificate
             | PrincipalKind::Identity
-            | PrincipalKind::Grant,
+            | PrincipalKind::Grant
+            | PrincipalKind::Link,
         ) => Proof::Automatic,
         (_, PrincipalKind::Open) if visit.view.here => Proof::OpenHere,
         (_, PrincipalKind::Open) => Proof::OpenElsewhere,

@@ -26,6 +26,9 @@ pub(crate) enum PrincipalKind {
     Identity,
     /// Whoever was lent access, by its link.
     Grant,
+    /// Somebody whom a hub vouches for, by a link of this gateway's; its name is the one that it has
+    /// at the hub.
+    Link,
     /// Anyone, under `auth: none`.
     Open,
     /// Whoever may open the admin socket.
@@ -41,6 +44,7 @@ impl PrincipalKind {
             Self::Certificate => "certificate",
             Self::Identity => "identity",
             Self::Grant => "grant",
+            Self::Link => "link",
             Self::Open => "open",
             Self::Local => "local",
         }
@@ -54,6 +58,7 @@ impl PrincipalKind {
             PrincipalKind::Certificate,
             PrincipalKind::Identity,
             PrincipalKind::Grant,
+            PrincipalKind::Link,
             PrincipalKind::Open,
             PrincipalKind::Local,
         ];

@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use super::{
     AllowedOrigin, Auth, AuthRequest, Authority, ClientCertificate, LoginId, Moment,
-    PresentedCredential, Principal, PrincipalId, SignInForm, View, Visit, default_port,
+    PresentedCredential, Principal, PrincipalId, SignInForm, View, Visit, asserted::is_links,
+    default_port,
     grants::is_grants, sign_in::FoundSignIn,
 };
 use crate::{
@@ -171,6 +172,9 @@ impl Auth {
     pub(crate) fn login_left(&self, config: &Config, id: LoginId) -> Option<Duration> {
         if is_grants(id) {
             return self.grants.sign_in_left(id, Moment::now());
+        }
+        if is_links(id) {
+            return self.assertions.left(id);
         }
         self.logins.left(id, &config.access, config.login, Instant::now())
     }

@@ -34,6 +34,11 @@ pub(super) struct AdminPlace {
 }
 
 impl AdminPlace {
+    /// The socket that was named, if one was.
+    pub(super) fn at(socket: Option<PathBuf>) -> Self {
+        Self { socket }
+    }
+
     /// The socket's path: as given, that of the package's gateway, or the only one there is.
     pub(super) fn path(&self) -> Result<PathBuf, CommandError> {
         if let Some(path) = &self.socket {

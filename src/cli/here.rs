@@ -5,9 +5,9 @@ use std::io;
 use clap::Subcommand;
 
 use super::{
-    CommandError, Outcome, SysExit, add, audit, ca, capture, check, demo, doctor, extcap, grant,
-    import, kick, passwd, ports, record, request, say, serve, sessions, token, told, totp, watch,
-    wish, wrap,
+    CommandError, Outcome, SysExit, add, audit, ca, capture, check, demo, doctor, enrol, extcap,
+    grant, hub, import, kick, passwd, ports, record, request, say, serve, sessions, token, told,
+    totp, watch, wish, wrap,
 };
 
 #[derive(Debug, Subcommand)]
@@ -64,6 +64,10 @@ pub(super) enum HereCommand {
     Audit(audit::Args),
     /// Make the gateway's own certificate one that other devices can trust.
     Ca(ca::Args),
+    /// Make this gateway known to a hub, so that people reach it there.
+    Enrol(enrol::Args),
+    /// The hub that this machine is: its gateways, and tokens for more of them.
+    Hub(hub::Args),
     /// Run a gateway with simulated devices on loopback.
     Demo(demo::Args),
 }
@@ -106,6 +110,8 @@ impl HereCommand {
             Self::Record(args) => record::run(&args),
             Self::Audit(args) => audit::run(&args),
             Self::Ca(args) => ca::run(&args),
+            Self::Enrol(args) => enrol::run(&args),
+            Self::Hub(args) => hub::run(&args),
             Self::Demo(args) => demo::run(&args),
         }
     }

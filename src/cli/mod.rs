@@ -19,12 +19,16 @@ mod demo;
 #[cfg(unix)]
 mod doctor;
 #[cfg(unix)]
+mod enrol;
+#[cfg(unix)]
 mod extcap;
 mod gateway;
 #[cfg(unix)]
 mod grant;
 #[cfg(unix)]
 mod here;
+#[cfg(unix)]
+mod hub;
 #[cfg(unix)]
 mod import;
 #[cfg(unix)]

@@ -17,6 +17,8 @@ struct AccessContext<'s> {
     secrets: &'s SecretReader<'s>,
     /// The names of endpoints.
     names: &'s BTreeSet<String>,
+    /// Whether there are gateways, whose lines no file names.
+    hub: bool,
     /// The roles' tables, by name.
     roles: BTreeMap<String, Vec<(String, Rights)>>,
     given: Vec<Given>,
@@ -37,7 +39,9 @@ pub(super) fn access(
         .without("a login is needed")
         .uci("auth")
         .maybe::<NoAuth>();
-    let mut reader = AccessContext { secrets, names, roles: BTreeMap::new(), given: Vec::new() };
+    let hub = k.has("hub");
+    let mut reader =
+        AccessContext { secrets, names, hub, roles: BTreeMap::new(), given: Vec::new() };
     let roles = k
         .key("roles", "sets of rights, each a mapping of patterns to rights")
         .without("none")
@@ -237,31 +241,8 @@ impl AccessContext<'_> {
         value.keys(|k| issuer(k, secrets, &name.text, &mut role))?.value
     }
 
-    /// Reads a mapping of patterns to rights.
     fn table(&self, value: Value<'_>) -> Vec<(String, Rights)> {
-        value.named(|pattern, value| {
-            self.check_pattern(pattern, &value.spot());
-            let words = value.words::<Rights>().into_iter();
-            (pattern.text.clone(), words.fold(Rights::NONE, |all, right| all.with(right.value)))
-        })
-    }
-
-    fn check_pattern(&self, pattern: &NodeKey, spot: &Spot<'_>) {
-        let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-*/".contains(&b);
-        let one = RightsTable(vec![(pattern.text.clone(), Rights::READ)]);
-        if pattern.text.is_empty() || !pattern.text.bytes().all(known) {
-            spot.wrong(
-                pattern.at,
-                "not a pattern; write an endpoint's name, `*` for any run of letters",
-            );
-        } else if !pattern.text.starts_with('/')
-            && !self.names.iter().any(|name| one.on(name) == Rights::READ)
-        {
-            let names: Vec<_> = self.names.iter().map(String::as_str).collect();
-            let near =
-                if names.is_empty() { String::new() } else { suggest(&pattern.text, &names) };
-            spot.odd(pattern.at, &format!("no endpoint has a name like that{near}"));
-        }
+        table(value, self.names, self.hub)
     }
 
     /// What the principal at a place may do: the sum of its roles' rights and its own.
@@ -296,6 +277,37 @@ impl AccessContext<'_> {
             table.push((pattern, rights));
         }
         RightsTable(table)
+    }
+}
+
+/// Reads a mapping of patterns to rights, for endpoints with these names.
+pub(super) fn table(
+    value: Value<'_>,
+    names: &BTreeSet<String>,
+    hub: bool,
+) -> Vec<(String, Rights)> {
+    value.named(|pattern, value| {
+        check_pattern(pattern, &value.spot(), names, hub);
+        let words = value.words::<Rights>().into_iter();
+        (pattern.text.clone(), words.fold(Rights::NONE, |all, right| all.with(right.value)))
+    })
+}
+
+fn check_pattern(pattern: &NodeKey, spot: &Spot<'_>, names: &BTreeSet<String>, hub: bool) {
+    let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-*/".contains(&b);
+    let one = RightsTable(vec![(pattern.text.clone(), Rights::READ)]);
+    // What is about the lines of a hub's gateways.
+    let elsewhere = hub && (pattern.text == "*" || pattern.text.contains('/'));
+    let page = pattern.text.starts_with('/');
+    if pattern.text.is_empty() || !pattern.text.bytes().all(known) {
+        spot.wrong(
+            pattern.at,
+            "not a pattern; write an endpoint's name, `*` for any run of letters",
+        );
+    } else if !(elsewhere || page || names.iter().any(|name| one.on(name) == Rights::READ)) {
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let near = if names.is_empty() { String::new() } else { suggest(&pattern.text, &names) };
+        spot.odd(pattern.at, &format!("no endpoint has a name like that{near}"));
     }
 }
 

@@ -68,7 +68,8 @@ pub(super) fn endpoints<'a>(k: &mut Keys<'a>, dead_after: Duration) -> Published
         }
         endpoints.all.insert(name.text.clone(), Arc::new(endpoint));
     }
-    if endpoints.names.is_empty() {
+    // A hub may have none of its own.
+    if endpoints.names.is_empty() && !k.has("hub") {
         spot.odd(At::default(), "none; nothing is published");
     }
     endpoints

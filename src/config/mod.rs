@@ -18,6 +18,7 @@ mod door;
 mod endpoint;
 mod escaped;
 mod fingerprint;
+mod fleet;
 mod gateway;
 mod heartbeat;
 mod import;
@@ -71,6 +72,7 @@ pub(crate) use dead_man::{DEAD_MAN_TIME, DeadMan, DeadManStep};
 pub(crate) use dial_in::DialInTarget;
 pub(crate) use door::{Door, DoorWay};
 pub(crate) use fingerprint::read_fingerprint;
+pub(crate) use fleet::{CallHome, HubRules};
 pub(crate) use gateway::Limits;
 pub(crate) use heartbeat::Heartbeat;
 pub use import::{Import, ImportKind, Imported, import};
@@ -109,7 +111,7 @@ pub(crate) use uci::{UciInstance, uci_instance};
 pub use uci::{parse_uci, uci_as_yaml};
 pub(crate) use udp::UdpTarget;
 pub(crate) use units::{duration_text, read_duration, seconds_of, size_text};
-pub(crate) use words::KnownResets;
+pub(crate) use words::{HomeProxy, KnownResets};
 
 pub(crate) use crate::wire::frames::Packing;
 
@@ -151,6 +153,10 @@ pub struct Config {
     pub switch: Option<KeySwitch>,
     /// Where commands of this machine reach it.
     pub admin: AdminSocket,
+    /// What people may do who come by this gateway's hub.
+    pub call_home: CallHome,
+    /// What makes this a hub, if it is one.
+    pub hub: Option<HubRules>,
     /// Other people's web tools, by name.
     pub apps: BTreeMap<String, Arc<App>>,
     /// Endpoints by name.

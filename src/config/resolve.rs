@@ -12,6 +12,7 @@ use super::{
     described::Described,
     dial_in, door,
     endpoint::{Published, endpoints},
+    fleet::{call_home, hub},
     gateway::{hsts, limits, names, times},
     joined::joined,
     lending::lending,
@@ -121,7 +122,7 @@ pub(super) fn described() -> Vec<Described> {
 
 fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
     let mut listeners = listen(k);
-    let names = names(k, secrets);
+    let mut names = names(k, secrets);
     let hsts = hsts(k);
     let (dead_after, resume) = times(k);
     let login = k
@@ -150,6 +151,7 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
         .or("/var/lib/wsbridge".into());
     let endpoints = endpoints(k, dead_after);
     let access = access(k, secrets, &endpoints.names);
+    let (call_home, hub) = (call_home(k, &endpoints.names), hub(k, &mut names.hosts));
     let (apps, app_listeners): (Vec<_>, Vec<_>) = apps(k, &endpoints.names).into_iter().unzip();
     listeners.extend(app_listeners);
     listen::check(&listeners, access.open, &names.trusted_proxies);
@@ -178,6 +180,8 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
         audit,
         switch,
         admin,
+        call_home,
+        hub,
         apps: apps.into_iter().map(|app| (app.name.clone(), app.into())).collect(),
         endpoints: endpoints.all,
         state_directory,

@@ -1,7 +1,8 @@
 //! Rights, and the patterns of endpoints that they apply to.
 
 /// Rights per endpoint pattern. A pattern is a name, or a name with `*` for any run of characters;
-/// one that begins with `/` names a page of the gateway (`/metrics`).
+/// one that begins with `/` names a page of the gateway (`/metrics`). At a hub, `GATEWAY/NAME` is
+/// about the lines of its gateways.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RightsTable(pub Vec<(String, Rights)>);
 
@@ -10,6 +11,20 @@ impl RightsTable {
     #[must_use]
     pub fn without(self, less: Rights) -> Self {
         Self(self.0.into_iter().map(|(pattern, rights)| (pattern, rights.without(less))).collect())
+    }
+
+    /// What it gives on the lines of one of a hub's gateways, by patterns of that gateway: those of
+    /// `GATEWAY/NAME`, where each half is matched by itself, and what `*` gives on everything.
+    #[must_use]
+    pub fn of_gateway(&self, gateway: &str) -> Self {
+        let of_it = |(pattern, rights): &(String, Rights)| match pattern.split_once('/') {
+            None if pattern == "*" => Some(("*".to_owned(), *rights)),
+            Some((whose, name)) if !whose.is_empty() && matches(whose, gateway) => {
+                Some((name.to_owned(), *rights))
+            }
+            None | Some(_) => None,
+        };
+        Self(self.0.iter().filter_map(of_it).collect())
     }
 
     /// The sum of what all matching patterns give.
@@ -132,6 +147,30 @@ impl Rights {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_with_a_slash_is_about_a_gateways_lines_and_no_other_is_but_the_star() {
+        let table = |patterns: &[&str]| {
+            RightsTable(patterns.iter().map(|it| ((*it).to_owned(), Rights::READ)).collect())
+        };
+        for (pattern, gateway, line, fits) in [
+            ("north-*/plc*", "north-7", "plc1", true),
+            ("north-*/plc*", "south-7", "plc1", false),
+            ("north-*/plc*", "north-7", "modem", false),
+            ("*/plc1", "g", "plc1", true),
+            ("*", "g", "plc1", true),
+            ("n*", "north-7", "plc1", false),
+            ("plc1", "north-7", "plc1", false),
+            ("/metrics", "north-7", "metrics", false),
+            ("/*", "north-7", "plc1", false),
+            ("north-7//metrics", "north-7", "/metrics", true),
+        ] {
+            let given = table(&[pattern]).of_gateway(gateway).on(line) == Rights::READ;
+            assert_eq!(given, fits, "{pattern} {gateway}/{line}");
+        }
+        // Nor is it about a line of the hub's own.
+        assert_eq!(table(&["north-*/plc*"]).on("plc1"), Rights::NONE);
+    }
 
     #[test]
     fn a_star_stands_for_any_run_of_characters_but_never_for_a_page() {

@@ -78,6 +78,15 @@ pub(super) enum Bias {
     PullDown,
 }
 
+/// The way to the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HomeProxy {
+    /// The proxy that the environment names, if it names one.
+    System,
+    /// No proxy.
+    None,
+}
+
 /// `packing: none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoPacking;
@@ -128,6 +137,7 @@ choices!(NoAuth, "none" => Self);
 choices!(SwitchMode, "enables" => Self::Enables, "disables" => Self::Disables);
 choices!(ActiveLevel, "low" => Self::Low, "high" => Self::High);
 choices!(Bias, "pull-up" => Self::PullUp, "pull-down" => Self::PullDown);
+choices!(HomeProxy, "system" => Self::System, "none" => Self::None);
 choices!(SettingsWord, "settings" => Self);
 choices!(Accepted, "accepted" => Self);
 choices!(Stay, "keep" => Self);

@@ -29,6 +29,7 @@ use crate::{
     auth::{Moment, own_name, unix_now},
     config::{Config, Plan},
     event::Events,
+    home,
     http::Bridge,
     line::Lines,
     metrics::Metrics,
@@ -166,6 +167,8 @@ impl Daemon {
             Ok(bound) => admin.run(bound, &bridge),
             Err(error) => tracing::error!("no admin socket: {error}"),
         }
+        open_hub(&bridge, &real);
+        bridge.tasks.spawn(home::run(Arc::clone(&bridge)));
         let announcer = Announcer::new(bridge.auth.held_name());
         let mut daemon = Self {
             written,
@@ -269,6 +272,19 @@ impl Daemon {
         // What ended has been told.
         events.record(None);
         drop(sims);
+    }
+}
+
+/// Makes this daemon a hub, if its configuration says so. It serves its own lines in any case.
+fn open_hub(bridge: &Bridge, config: &Config) {
+    let Some(rules) = &config.hub else { return };
+    match bridge.hub.open(&config.state_directory, rules, unix_now()) {
+        Ok(()) => {
+            if let Some(hub) = bridge.hub.get() {
+                tracing::info!(fingerprint = %hub.pin(), "{hub}");
+            }
+        }
+        Err(error) => tracing::error!("this is no hub: {error}"),
     }
 }
 

@@ -85,6 +85,7 @@ impl Daemon {
         if let Some(admin) = admin {
             self.admin.run(admin, &self.bridge);
         }
+        super::open_hub(&self.bridge, &real);
         self.announce();
         self.remark();
         Ok(told(&plan))

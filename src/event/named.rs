@@ -12,7 +12,8 @@ pub(super) fn name(principal: &PrincipalId) -> String {
         | PrincipalKind::Token
         | PrincipalKind::Certificate
         | PrincipalKind::Identity
-        | PrincipalKind::Grant => {
+        | PrincipalKind::Grant
+        | PrincipalKind::Link => {
             format!("{}:{}", principal.kind.word(), principal.name)
         }
     }

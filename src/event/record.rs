@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    Event, SessionInfo, Traffic, lending,
+    Event, SessionInfo, Traffic, fleet, lending,
     named::{detail, name},
     second_factor,
 };
@@ -102,6 +102,7 @@ pub(super) fn entry(event: &Event<'_>, frequent: &Frequent) -> Option<Entry> {
         Event::DeadMan { .. } => dead_man(event),
         Event::Lending(event) => lending::entry(event),
         Event::SecondFactor(event) => second_factor::entry(event),
+        Event::Fleet { gateway, event } => fleet::entry(gateway, event),
         Event::Record { endpoint, news } => recorded(endpoint, news),
         Event::Switch { on, why } => key_switch(on, why),
         Event::Settings { endpoint, by, settings } => {

@@ -52,10 +52,21 @@ pub(crate) async fn serve(
     slot: Slot,
     until: Instant,
 ) {
+    serve_after(bridge, (stream, &[]), peer, slot, until).await;
+}
+
+/// The same where the first bytes have been read already.
+pub(crate) async fn serve_after(
+    bridge: Arc<Bridge>,
+    (stream, early): (Stream, &[u8]),
+    peer: Peer,
+    slot: Slot,
+    until: Instant,
+) {
     let connection = Arc::new(Connection::new(peer, slot, bridge.metrics.connections_open.hold()));
     let limits = bridge.config().limits;
     let patience = limits.handshake;
-    let mut exchange = Exchange::new(stream, until, &limits);
+    let mut exchange = Exchange::new(stream, until, &limits).after(early);
     // The time for the TLS handshake counts, too.
     let mut waited = patience.saturating_sub(until.saturating_duration_since(Instant::now()));
     let evicted = connection.evicted();
@@ -178,12 +189,13 @@ async fn route(
     };
     let source = bridge.auth.source(visitor.client);
     let forwarded = matches!(visitor.client, ClientAddress::Forwarded(_));
-    let is_admin = connection.peer.way == Way::Admin;
+    // Neither is a stranger: the one is on this machine, the other has been let in by our hub.
+    let is_known = connection.peer.way != Way::Usual;
     let walls = if forwarded && !connection.speaks_for(Some(source), &config.limits) {
         Err(Refusal::TooMany(NO_PLACE_WAIT))
-    } else if !is_admin && !bridge.rates.take(source, Instant::now()) {
+    } else if !is_known && !bridge.rates.take(source, Instant::now()) {
         Err(Refusal::TooMany(1))
-    } else if is_admin || asked.headers.contains_key(header::HOST) {
+    } else if is_known || asked.headers.contains_key(header::HOST) {
         bridge.auth.check_host(&config, &connection.peer, &heard).map(drop)
     } else {
         // A health check in HTTP/1.0: what it can reach is open to everybody.
@@ -195,7 +207,11 @@ async fn route(
         redirect(&further)
     } else {
         request.extensions_mut().insert(visitor);
-        let router = if connection.peer.app.is_some() { &bridge.apps } else { &bridge.router };
+        let router = match (&connection.peer.way, &connection.peer.app) {
+            (Way::Gateway, _) => &bridge.gateways,
+            (_, Some(_)) => &bridge.apps,
+            (_, None) => &bridge.router,
+        };
         router.clone().call(request).await.unwrap_or_else(|never| match never {})
     };
     let listed = api

@@ -106,6 +106,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         }
     }
 
+    /// The same, where these bytes of the client's have been read already.
+    pub(super) fn after(mut self, early: &[u8]) -> Self {
+        self.inbox.extend_from_slice(early);
+        self
+    }
+
     /// The stream, and what the client sent after its last request, mostly nothing: a copy, since
     /// the inbox would outlive the request by a whole session.
     pub(super) fn into_parts(self) -> (S, Vec<u8>) {

@@ -11,6 +11,7 @@ mod connection;
 mod disk;
 mod download;
 mod exchange;
+mod fleet;
 mod grants;
 mod kick;
 mod lapse;
@@ -45,11 +46,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::account::Account;
 use self::visitor::{entrance, page};
-pub(crate) use self::{by_door::Caller, connection::serve};
+pub(crate) use self::{
+    by_door::Caller,
+    connection::{serve, serve_after},
+};
 use crate::{
     auth::{Auth, ClientAddress, Peer, RequestRates},
     config::Config,
     event::{Event, Events},
+    fleet::{Hub, Standing},
     line::Lines,
     metrics::Metrics,
     session::{Parking, Sessions},
@@ -74,6 +79,12 @@ pub(crate) struct Bridge {
     /// Where events are reported.
     pub events: Arc<Events>,
     pub metrics: Arc<Metrics>,
+    /// How this gateway stands with the hub that it calls.
+    pub home: watch::Sender<Standing>,
+    /// The gateway's own enrolment has changed.
+    pub enrolled: Notify,
+    /// The hub, if the configuration makes this daemon one.
+    pub hub: Hub,
     /// What the listeners present.
     pub certificates: InUse,
     /// Owns the tasks of connections and sessions: they end with the client, or after `stop`.
@@ -86,6 +97,8 @@ pub(crate) struct Bridge {
     router: Router,
     /// What an app's listener has besides the app's files.
     apps: Router,
+    /// What a hub's gateways reach.
+    gateways: Router,
     /// Where our script goes in the apps' pages.
     places: app::Places,
     /// How often each client may ask.
@@ -119,12 +132,16 @@ impl Bridge {
             parking,
             events,
             metrics,
+            home: watch::Sender::default(),
+            enrolled: Notify::new(),
+            hub: Hub::default(),
             certificates: InUse::default(),
             switch: watch::Sender::new(None),
             tasks,
             stop,
             router,
             apps,
+            gateways: fleet::of_gateways(),
             places: app::Places::default(),
             rates: RequestRates::default(),
             ending: Arc::default(),
@@ -168,7 +185,7 @@ fn routes(assets: &[assets::Asset]) -> Router {
     if assets.is_empty() {
         router = router.route("/", get(entrance(pages::home)).options(page(pages::options)));
     }
-    router
+    fleet::of_people(router)
         .route("/ws/", get(page(upgrade::bus)))
         .route("/ws/{endpoint}", get(page(upgrade::by_path)))
         .route("/websockify", get(page(upgrade::by_token)))

@@ -74,7 +74,8 @@ pub(super) fn participant(config: &Config, principal: &Principal, endpoint: &str
         | PrincipalKind::Token
         | PrincipalKind::Certificate
         | PrincipalKind::Identity
-        | PrincipalKind::Grant => Ghosts::Silent,
+        | PrincipalKind::Grant
+        | PrincipalKind::Link => Ghosts::Silent,
         PrincipalKind::Open => Ghosts::Away,
     };
     let granted = principal.rights.on(endpoint);

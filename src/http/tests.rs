@@ -115,6 +115,8 @@ fn endpoint(name: &str, address: SocketAddr) -> (String, Arc<Endpoint>) {
 pub(crate) fn config(access: Access) -> Config {
     Config {
         files: BTreeMap::new(),
+        call_home: crate::config::CallHome::default(),
+        hub: None,
         admin: crate::config::AdminSocket::Off,
         apps: BTreeMap::new(),
         listen: vec![],

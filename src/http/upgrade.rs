@@ -21,7 +21,7 @@ use super::{
     warden::lock,
 };
 use crate::{
-    auth::{Peer, Principal, Purpose},
+    auth::{Peer, Principal, Purpose, Visit},
     config::{Endpoint, Rights, Target},
     line::{NoSeat, ReplayFrom, Seat, SeatRequest, WriteIntent},
     metrics::TargetState,
@@ -163,7 +163,7 @@ async fn upgrade(
         eol,
     };
     bridge.tasks.spawn(run.go(upgraded, far, checked.session));
-    Ok(switch(&checked.accept, offer.answer.as_ref()))
+    Ok(switch(&checked.accept, offer.answer.as_ref().map(Protocol::name)))
 }
 
 /// A handshake that did not pass. A page cannot see why, so one whose Origin has passed is let in
@@ -194,7 +194,7 @@ fn unanswered(
         turn_away(upgraded, &told(refusal)).await;
         drop(held);
     });
-    Ok(switch(&accept, offer.answer.as_ref()))
+    Ok(switch(&accept, offer.answer.as_ref().map(Protocol::name)))
 }
 
 /// A handshake that passed.
@@ -216,22 +216,7 @@ async fn check(
 ) -> Result<Checked, Refusal> {
     let Visitor { bridge, connection, client, .. } = visitor;
     let config = bridge.config();
-    let offers = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
-    let offers: Vec<_> = offers.map(|value| value.to_str().unwrap_or_default()).collect();
-    // What an endpoint speaks is not for strangers: until we know who asks, all look alike.
-    let offer = negotiate(offers.iter().copied(), Spoken::Any);
-    let offered = offer.as_ref().ok().and_then(|offer| offer.credential.as_ref());
-    let ask = ask::read(request, Purpose::Upgrade);
-    bridge.auth.check_page(&config, &connection.peer, &ask)?;
-    let ask = ask::with_credential(ask, name, offered, ticket)
-        .ok_or(Refusal::BadRequest("more than one credential: send one"))?;
-    let (principal, _) = match (visitor.authorise(&ask).await, &offer) {
-        // The credential may be in the list that could not be read: then the list is what to fix.
-        (Err(Refusal::Unauthorized), Err(unread)) if ask.shown.is_nothing() => {
-            return Err(unread.clone());
-        }
-        (authorised, _) => authorised?,
-    };
+    let ((principal, _), offers) = credentialed(visitor, name, ticket, request).await?;
     let endpoint = if name.is_empty() {
         if principal.one_session().is_some() {
             return Err(Refusal::Forbidden);
@@ -254,7 +239,7 @@ async fn check(
         return Err(Refusal::BadRequest("in a frame of another site it takes `wsbridge.v1`"));
     }
     let framed = visitor.asked.framed || once;
-    let relayed = ask.forwarded.is_said();
+    let relayed = ask::read(request, Purpose::Upgrade).forwarded.is_said();
     let peer = Peer { client: *client, framed, relayed, ..connection.peer.clone() };
     let session = bridge.sessions.enter(name, &principal, &peer);
     lock(bridge, &session.entry);
@@ -271,8 +256,34 @@ async fn check(
     Ok(Checked { endpoint, principal, session, accept, offer })
 }
 
+/// Who asks for a WebSocket, by any of the credentials that one can bring, and on which page; and
+/// the subprotocols that are offered. Checks Host, Origin and credentials, in this order.
+pub(super) async fn credentialed<'a>(
+    visitor: &Visitor,
+    name: &str,
+    ticket: Option<String>,
+    request: &'a Request<()>,
+) -> Result<((Principal, Visit), Vec<&'a str>), Refusal> {
+    let Visitor { bridge, connection, .. } = visitor;
+    let config = bridge.config();
+    let offers = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let offers: Vec<_> = offers.map(|value| value.to_str().unwrap_or_default()).collect();
+    // What an endpoint speaks is not for strangers: until we know who asks, all look alike.
+    let offer = negotiate(offers.iter().copied(), Spoken::Any);
+    let offered = offer.as_ref().ok().and_then(|offer| offer.credential.as_ref());
+    let ask = ask::read(request, Purpose::Upgrade);
+    bridge.auth.check_page(&config, &connection.peer, &ask)?;
+    let ask = ask::with_credential(ask, name, offered, ticket)
+        .ok_or(Refusal::BadRequest("more than one credential: send one"))?;
+    match (visitor.authorise(&ask).await, &offer) {
+        // The credential may be in the list that could not be read: then the list is what to fix.
+        (Err(Refusal::Unauthorized), Err(unread)) if ask.shown.is_nothing() => Err(unread.clone()),
+        (authorised, _) => Ok((authorised?, offers)),
+    }
+}
+
 /// Checks RFC 6455 section 4.2.1; returns the response's `Sec-WebSocket-Accept`.
-fn handshake(method: &Method, headers: &HeaderMap) -> Result<String, Refusal> {
+pub(super) fn handshake(method: &Method, headers: &HeaderMap) -> Result<String, Refusal> {
     if method != Method::GET {
         return Err(Refusal::Method);
     }
@@ -368,7 +379,7 @@ pub(super) fn told(refusal: Refusal) -> Ended {
 }
 
 /// The 101 response. No extension is ever negotiated.
-fn switch(accept: &str, answer: Option<&Protocol>) -> Response<Body> {
+pub(super) fn switch(accept: &str, answer: Option<&str>) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -377,7 +388,7 @@ fn switch(accept: &str, answer: Option<&Protocol>) -> Response<Body> {
     if let Ok(accept) = HeaderValue::from_str(accept) {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     }
-    if let Some(protocol) = answer.and_then(|answer| HeaderValue::from_str(answer.name()).ok()) {
+    if let Some(protocol) = answer.and_then(|answer| HeaderValue::from_str(answer).ok()) {
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     response

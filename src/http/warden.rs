@@ -193,7 +193,10 @@ pub(super) fn revoked(bridge: &Bridge, entry: &RunningSession) -> Option<Ended> 
 pub(super) fn lock(bridge: &Bridge, entry: &RunningSession) {
     let is_off = bridge.switch.borrow().as_ref().is_some_and(|position| !position.on);
     let config = bridge.config();
+    let by_link = entry.principal.kind == PrincipalKind::Link;
     let remote = |rules: &KeySwitch| match entry.client.ip() {
+        // Its address is one of the hub's side.
+        _ if by_link => true,
         Some(address) => rules.is_remote(address),
         None => entry.relayed,
     };

@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     os::unix::{fs::PermissionsExt as _, net as unix},
     path::Path,
+    time::Duration,
 };
 
 use rustls::{

@@ -16,10 +16,10 @@ use x509_parser::{certificate::X509Certificate, extensions::ParsedExtension, pre
 
 use super::{TlsError, fingerprint, read_certificates, scope::SigningScope, wanted::WantedNames};
 
-const DAY_SECONDS: i64 = 24 * 3600;
+pub(super) const DAY_SECONDS: i64 = 24 * 3600;
 /// How long an authority is valid, in seconds: ten years. Clients come to trust another one only by
 /// hand.
-const AUTHORITY_LIFE: i64 = 3652 * DAY_SECONDS;
+pub(super) const AUTHORITY_LIFE: i64 = 3652 * DAY_SECONDS;
 /// How long a certificate is valid: a day less than the most that every browser accepts (398 days,
 /// the CA/Browser Forum's Baseline Requirements section 6.3.2).
 const CERTIFICATE_LIFE: i64 = 397 * DAY_SECONDS;
@@ -205,20 +205,20 @@ pub(crate) fn day(second: i64) -> String {
         .unwrap_or_default()
 }
 
-fn named(common_name: &str) -> DistinguishedName {
+pub(super) fn named(common_name: &str) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, common_name);
     name
 }
 
-fn lives(params: &mut CertificateParams, from: i64, until: i64) {
+pub(super) fn lives(params: &mut CertificateParams, from: i64, until: i64) {
     let second =
         |second: i64| date_time_ymd(1970, 1, 1) + Duration::from_secs(second.unsigned_abs());
     (params.not_before, params.not_after) = (second(from), second(until));
 }
 
 /// A random serial number (CA/Browser Forum, section 7.1: at least 64 bits), positive in DER.
-fn serial() -> Result<SerialNumber, rcgen::Error> {
+pub(super) fn serial() -> Result<SerialNumber, rcgen::Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| rcgen::Error::RingUnspecified)?;
     bytes[0] = (bytes[0] & 0x3f) | 0x40;

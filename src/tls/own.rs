@@ -8,17 +8,14 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, chown},
+    io,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use rcgen::{KeyPair, PublicKeyData as _};
-use rustix::{
-    fs::{FlockOperation, flock},
-    process::geteuid,
-};
+use rustix::fs::{FlockOperation, flock};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 use super::{
@@ -28,6 +25,7 @@ use super::{
     read, read_certificates,
     wanted::WantedNames,
 };
+use crate::regular_file::{self, given};
 
 /// A certificate with less time left than this, in seconds, is made again.
 const RENEW_BEFORE: i64 = 30 * 24 * 3600;
@@ -212,34 +210,16 @@ fn is_under(paths: &OwnFiles, authority: &OwnAuthority) -> bool {
         .is_ok_and(|key| key.subject_public_key_info() == certificate.public_key().raw)
 }
 
-fn key_pair(file: &Path) -> Result<KeyPair, TlsError> {
+pub(super) fn key_pair(file: &Path) -> Result<KeyPair, TlsError> {
     let text = String::from_utf8(read(file)?).unwrap_or_default();
     KeyPair::from_pem(&text)
         .map_err(|error| TlsError::file(file, format!("no private key that can be read: {error}")))
 }
 
-/// Writes a file beside it, then renames: a reader sees the old file or the new one.
-fn replace(path: &Path, mode: u32, text: &str) -> Result<(), TlsError> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = Path::new(&beside);
-    let write = || -> io::Result<()> {
-        let _ = fs::remove_file(beside);
-        let mut file =
-            fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(beside)?;
-        given(beside)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(beside, path)
-    };
-    write().map_err(|error| TlsError::file(path, format!("cannot be written: {error}")))
-}
-
-/// A file that root makes is given to the owner of its folder, the daemon's account.
-fn given(path: &Path) -> io::Result<()> {
-    let Some(folder) = path.parent().filter(|_| geteuid().is_root()) else { return Ok(()) };
-    let owner = fs::metadata(folder)?;
-    chown(path, Some(owner.uid()), Some(owner.gid()))
+/// Writes a file as a whole.
+pub(super) fn replace(path: &Path, mode: u32, text: &str) -> Result<(), TlsError> {
+    regular_file::replace(path, mode, text.as_bytes())
+        .map_err(|error| TlsError::file(path, format!("cannot be written: {error}")))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! partly arrived, so a large frame needs no memory of its size. No extension is ever negotiated,
 //! so every reserved bit is an error.
 
+pub(crate) mod border;
 mod gather;
 mod short;
 

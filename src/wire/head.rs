@@ -5,7 +5,7 @@
 //! request differently. Here there is no such room: lines end in CRLF, fields that steer us come
 //! once, and no body is chunked.
 
-use super::close::Refusal;
+use super::{close::Refusal, home::LINK_UPGRADE};
 
 /// The longest request line, in bytes without its CRLF.
 pub const REQUEST_LINE_MAX: usize = 2048;
@@ -227,7 +227,7 @@ struct Fields<'a> {
     /// A bit for each of [`ONCE`].
     seen: u16,
     host: bool,
-    websocket: bool,
+    upgrades: bool,
     connection: ConnectionOptions,
     expects: bool,
     body: u64,
@@ -288,7 +288,8 @@ impl<'a> Fields<'a> {
         } else if is("transfer-encoding") {
             return Err(bad("Transfer-Encoding is not accepted here: send Content-Length"));
         } else if is("upgrade") {
-            self.websocket = lists(value, "websocket");
+            // A link is another protocol in the same place (`wire::home`).
+            self.upgrades = lists(value, "websocket") || lists(value, LINK_UPGRADE);
         } else if is("connection") {
             self.connection.upgrade |= lists(value, "upgrade");
             self.connection.close |= lists(value, "close");
@@ -305,7 +306,7 @@ impl<'a> Fields<'a> {
         if !self.host && (named || !line.is_check()) {
             return Err(bad("no Host, or one that is not valid"));
         }
-        let upgrade = self.websocket && self.connection.upgrade;
+        let upgrade = self.upgrades && self.connection.upgrade;
         if old && upgrade {
             return Err(bad("a WebSocket takes HTTP/1.1; in nginx: `proxy_http_version 1.1`"));
         }

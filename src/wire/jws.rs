@@ -2,6 +2,7 @@
 //! and nothing in a token chooses its key but the key's name.
 
 mod keys;
+mod signer;
 
 use std::fmt;
 
@@ -12,7 +13,10 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-pub(crate) use self::keys::{KEY_SET_MAX, KeySet};
+pub(crate) use self::{
+    keys::{KEY_SET_MAX, KeySet},
+    signer::Signer,
+};
 
 /// The longest token that is looked at, in bytes.
 const TOKEN_MAX: usize = 12 << 10;

@@ -1,6 +1,8 @@
 //! The words on the wire: request heads, subprotocols, frames, close codes, telnet, Modbus, files of
-//! recordings.
+//! recordings, what hubs and gateways say to each other.
 
+#[cfg(unix)]
+pub(crate) mod assertion;
 #[cfg(unix)]
 pub(crate) mod cast;
 pub mod close;
@@ -8,6 +10,7 @@ pub mod control;
 pub mod frame;
 pub mod frames;
 pub mod head;
+pub(crate) mod home;
 #[cfg(unix)]
 pub(crate) mod jws;
 pub(crate) mod modbus;

@@ -64,6 +64,11 @@ pub fn is_own(name: &str) -> bool {
     matches!(name, "binary" | "base64") || name.starts_with("wsbridge.")
 }
 
+/// Whether an offered name is a credential.
+pub fn is_credential(name: &str) -> bool {
+    name.starts_with(BEARER) || name.starts_with(TICKET)
+}
+
 /// A text that `Debug` does not show. (The configuration's `Secret` is on the same floor, and so
 /// out of reach.)
 #[derive(Clone)]

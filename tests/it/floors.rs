@@ -19,12 +19,12 @@ const FLOORS: [&[&str]; 15] = [
         "announce", "audit", "auth", "clock", "logging", "process", "record", "switch", "systemd",
         "target", "tls",
     ],
-    &["event"],
+    &["event", "fleet"],
     &["line"],
     // The client is the other end of a session: neither knows the other.
     &["client", "session"],
     &["http"],
-    &["listen"],
+    &["home", "listen"],
     &["daemon"],
     &["cli"],
 ];

@@ -32,6 +32,7 @@ mod doors;
 mod echo;
 mod embed;
 mod endurance;
+mod fleet;
 mod floors;
 mod frames;
 mod ghosts;

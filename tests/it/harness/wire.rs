@@ -71,9 +71,17 @@ impl Wire {
         endpoint: &str,
         headers: &[(&'static str, &str)],
     ) -> tungstenite::Result<Self> {
+        Self::at(&daemon.url(endpoint), headers).await
+    }
+
+    /// The same at an address that a test knows.
+    pub(crate) async fn at(
+        url: &str,
+        headers: &[(&'static str, &str)],
+    ) -> tungstenite::Result<Self> {
         let all: Vec<_> =
             [("sec-websocket-protocol", "wsbridge.v1")].iter().chain(headers).copied().collect();
-        let socket = connect_with(&daemon.url(endpoint), &all).await?;
+        let socket = connect_with(url, &all).await?;
         Ok(Self { socket, data: Vec::new(), passed: Vec::new() })
     }
 
