@@ -133,6 +133,7 @@ fn description(visitor: &Visitor, principal: &Principal, visit: &Visit) -> serde
         "version": env!("CARGO_PKG_VERSION"),
         "host": own.split('.').next().unwrap_or(&own),
         "apps": apps(&bridge.config(), principal, visit),
+        "hub": bridge.hub.get().map(|hub| hub.rules.name.as_str()),
         "authority": trust::described(bridge, &visitor.connection.peer, principal.is_administrator()),
     })
 }
