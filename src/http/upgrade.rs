@@ -169,7 +169,7 @@ async fn upgrade(
 /// A handshake that did not pass. A page cannot see why, so one whose Origin has passed is let in
 /// to be told immediately that there is no room for it (4429) or, if it speaks `wsbridge.v1`, that
 /// nobody is signed in (4401; docs/protocol.md section 1).
-fn unanswered(
+pub(super) fn unanswered(
     visitor: &Visitor,
     request: &Request<()>,
     refusal: Refusal,

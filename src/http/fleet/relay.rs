@@ -20,7 +20,7 @@ use super::{
     super::{
         Bridge, ask,
         run::turn_away,
-        upgrade::{credentialed, handshake, switch, told},
+        upgrade::{credentialed, handshake, switch, told, unanswered},
         visitor::Visitor,
     },
     open,
@@ -155,7 +155,11 @@ async fn pass(
 ) -> Result<Response<Body>, Refusal> {
     let (request, body) = ask::parted(request);
     let asks_socket = path.starts_with("/ws/");
-    let asker = admit(&visitor, &request, gateway, asks_socket).await?;
+    let asker = match admit(&visitor, &request, gateway, asks_socket).await {
+        Ok(asker) => asker,
+        Err(refusal) if asks_socket => return unanswered(&visitor, &request, refusal),
+        Err(refusal) => return Err(refusal),
+    };
     let accept = asks_socket.then(|| handshake(request.method(), request.headers())).transpose()?;
     let body = to_bytes(body, usize::MAX).await;
     let body = body.map_err(|_| Refusal::BadRequest("the body broke off"))?;
