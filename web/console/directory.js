@@ -26,7 +26,8 @@ export function socketUrl(path) {
 }
 
 const NO_RATE = { rx: 0, tx: 0, errors: 0 };
-const order = new Intl.Collator("en", { numeric: true }).compare;
+/** The order of names for people: plc2 before plc10. */
+export const order = new Intl.Collator("en", { numeric: true }).compare;
 
 let bus;
 let titles; // from the API; undefined before it has answered

@@ -3,6 +3,7 @@
 import "./css/base.css";
 import "./css/shell.css";
 import "./css/pane.css";
+import "./css/fleet.css";
 import "./css/phone.css";
 
 import { installAnnouncer } from "./announce.js";

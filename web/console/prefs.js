@@ -1,6 +1,8 @@
 // What this browser stores: the look of the whole page, and settings per endpoint, all in
 // localStorage.
 
+import { ofThisGateway } from "./place.js";
+
 const PREFIX = "wsbridge:";
 
 // Two panes of one endpoint, or two tabs, are told about each other's changes.
@@ -53,8 +55,8 @@ export function settings(name) {
 /** Settings of the page as a whole. */
 export const page = settings("page");
 
-/** Settings of one endpoint. */
-export const ofEndpoint = (name) => settings(`endpoint:${name}`);
+/** Settings of one endpoint of this gateway. */
+export const ofEndpoint = (name) => settings(`endpoint:${ofThisGateway(name)}`);
 
 addEventListener("storage", ({ key, newValue, oldValue }) => {
   if (!key?.startsWith(PREFIX) || !newValue) return;

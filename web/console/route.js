@@ -1,5 +1,5 @@
 // The address: /#/plc1 opens an endpoint, /#/plc1+modem1 opens several side by side, ?bare hides
-// the list and the bars.
+// the list and the bars. At a hub, /#/?fleet is the list of its gateways.
 
 import { store } from "./store.js";
 
@@ -9,13 +9,15 @@ export const MOST = 9;
 /** What "#/plc1+modem1?bare" means. Names that no endpoint can have are left out. */
 export function parse(hash) {
   const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");
+  const said = new URLSearchParams(query);
   const names = path
     .split("+")
     .map(decode)
     .filter((name) => /^[a-z0-9][a-z0-9._-]{0,63}$/.test(name));
   return {
     names: [...new Set(names)].slice(0, MOST),
-    bare: new URLSearchParams(query).has("bare"),
+    bare: said.has("bare"),
+    fleet: said.has("fleet"),
   };
 }
 

@@ -1,5 +1,6 @@
 // Who is signed in: asks the gateway, signs in and out, and notices when the login has ended.
 
+import { gateway } from "./place.js";
 import { store } from "./store.js";
 
 /**
@@ -80,7 +81,8 @@ export function ended(authority = session.value.authority?.sha256) {
 let expiry;
 
 function signedIn(who) {
-  session.set({ phase: "in", ...who });
+  // Below /g/NAME/ it is the hub that answers: its apps are for lines of its own.
+  session.set({ phase: "in", ...who, apps: gateway === undefined ? who.apps : [] });
   clearTimeout(expiry);
   // Each request moves an idle expiry on, so ask again when it would be over, and believe the
   // answer.

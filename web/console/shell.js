@@ -1,14 +1,17 @@
 // The frame of the page: bar, list, workspace; and the page's own actions.
 
-import { advice, isEmpty } from "./advice.js";
+import { isEmpty } from "./advice.js";
 import { directory } from "./directory.js";
-import { h, icon } from "./dom.js";
+import { h } from "./dom.js";
+import { fleetShown } from "./fleet/way.js";
 import { openHelp } from "./help/help.js";
 import { endpointList } from "./list.js";
 import { notices as noticePlace } from "./notices.js";
 import { go, route } from "./route.js";
 import { bar as makeBar } from "./shell/bar.js";
 import { NARROW, drawer as makeDrawer } from "./shell/drawer.js";
+import { nothingOpen } from "./shell/nothing.js";
+import { session } from "./session.js";
 import { installShortcuts } from "./shortcuts.js";
 import { plain } from "./signin.js";
 import { undoing } from "./store.js";
@@ -37,7 +40,14 @@ export function shell() {
 
   function skip(event) {
     event.preventDefault();
-    (workspace.current() ?? workspace.element).focus();
+    if (workspace.current()) workspace.current().focus();
+    else if (!empty.focus()) workspace.element.focus();
+  }
+
+  /** A hub that has no lines of its own needs no list of them. */
+  function showFleet(shown) {
+    element.classList.toggle("in-fleet", shown);
+    element.classList.toggle("only-fleet", shown && isEmpty() && !session.value.apps?.length);
   }
 
   const actions = {
@@ -56,6 +66,8 @@ export function shell() {
       element.classList.toggle("bare", bare);
       element.classList.toggle("none-open", names.length === 0);
     }),
+    fleetShown.on(showFleet),
+    directory.on(() => showFleet(fleetShown.value)),
   );
   drawer.start();
   if (plain())
@@ -66,33 +78,15 @@ export function shell() {
 
   return {
     element,
-    focus: () => (workspace.current() ?? list).focus(),
+    focus: () => {
+      if (workspace.current()) workspace.current().focus();
+      else if (!empty.focus()) list.focus();
+    },
     reconnect: () => workspace.reconnect(),
     home: () => go([]),
     dispose() {
       undo.undo();
       for (const part of [drawer, bar, empty, list, workspace]) part.dispose();
     },
-  };
-}
-
-/** What is shown in the middle while no line is open. */
-function nothingOpen() {
-  const none = advice();
-  const choose = h(
-    "div",
-    { class: "choose" },
-    icon("plug"),
-    h("p", {}, "Choose a line to open its terminal."),
-    h(
-      "p",
-      { class: "note" },
-      "The + beside a line opens it next to the others. Ctrl Shift H shows all keys.",
-    ),
-  );
-  const off = directory.on(() => (choose.hidden = isEmpty()));
-  return {
-    element: h("div", { class: "empty" }, choose, none.element),
-    dispose: () => (off(), none.dispose()),
   };
 }

@@ -17,13 +17,13 @@ export const binary =
  *
  * `yaml` is its configuration; `listen:` (127.0.0.1, port 0, no TLS) is added where it has none,
  * `auth: none` where it names no user, token or certificate. `demo: true` takes the demo's
- * endpoints. `origins` are pages of other origins to allow.
+ * endpoints. `origins` are pages of other origins to allow, `env` is more of the environment.
  *
  * `url` is where the page is. A daemon without a page gets one from a server in front of it, which
  * passes everything else on, so that the page finds API and sockets at its own origin. `direct` is
  * the daemon itself.
  */
-export async function startGateway({ yaml = "", demo = false, origins = [] } = {}) {
+export async function startGateway({ yaml = "", demo = false, origins = [], env = {} } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "wsbridge-suite-"));
   const file = join(folder, "wsbridge.yaml");
   let text = demo ? demoEndpoints() : yaml;
@@ -33,7 +33,10 @@ export async function startGateway({ yaml = "", demo = false, origins = [] } = {
   if (origins.length > 0) text = `origins: ${JSON.stringify(origins)}\n${text}`;
   writeFileSync(file, text);
 
-  const child = spawn(binary, ["serve", "--config", file], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(binary, ["serve", "--config", file], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...env },
+  });
   let log = "";
   const ended = new Promise((done) => child.once("close", (code, signal) => done(signal ?? code)));
   const ready = new Promise((done, fail) => {
@@ -86,7 +89,9 @@ export async function startGateway({ yaml = "", demo = false, origins = [] } = {
   const tls = /tls=true/.test(log.match(/listening on .*/)?.[0] ?? "");
   gateway.direct = `${tls ? "https" : "http"}://${gateway.addresses[0]}/`;
   gateway.url = gateway.direct;
-  if (!tls && !(await hasPage(gateway.direct))) {
+  // What listens on a socket of the file system alone has no page that a browser could open.
+  const reached = !/^unix:|^\//.test(gateway.addresses[0] ?? "unix:");
+  if (!tls && reached && !(await hasPage(gateway.direct))) {
     front = await servePages({ folder: buildPage(), otherwise: forward(gateway.direct) });
     gateway.url = front.url;
   }

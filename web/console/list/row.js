@@ -6,7 +6,8 @@ import { kindName, moment, person, rate } from "../format.js";
 import { MINUTE, minutes, sparkline } from "../rates.js";
 import { beside, go, leave, route } from "../route.js";
 
-const STATES = { up: "up", down: "not there", opening: "being opened", closed: "at rest" };
+/** What each state of a line is called. */
+export const STATES = { up: "up", down: "not there", opening: "being opened", closed: "at rest" };
 const WIDTH = 56;
 const HEIGHT = 14;
 const SVG = "http://www.w3.org/2000/svg";

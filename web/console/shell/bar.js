@@ -2,6 +2,7 @@
 // the login.
 
 import { h, icon, iconButton, say } from "../dom.js";
+import { fleetLink, hubsGateway } from "../fleet/way.js";
 import { openHelp } from "../help/help.js";
 import { session } from "../session.js";
 import { brand } from "../signin.js";
@@ -12,6 +13,7 @@ import { lookMenu, userMenu } from "./menus.js";
 /** { element, dispose() }. `toggle` opens the list, `tabs` are those of the open lines. */
 export function bar({ toggle, tabs, narrow, failed }) {
   const undo = undoing();
+  const fleet = fleetLink();
   const host = h("span", { class: "bar-host" });
   const menu = { "aria-haspopup": "menu", "aria-expanded": "false" };
   const label = h("span", { class: "bar-label" });
@@ -36,7 +38,8 @@ export function bar({ toggle, tabs, narrow, failed }) {
       const open = kind === "open";
       say(label, open ? "no login" : (name ?? ""));
       user.setAttribute("aria-label", open ? "No login needed" : `Signed in as ${name ?? ""}`);
-      say(host, machine ?? location.host);
+      host.classList.toggle("of-hub", hubsGateway() !== undefined);
+      say(host, hubsGateway() ?? machine ?? location.host);
     }),
     choice.on((value) =>
       look.replaceChildren(icon({ system: "system", light: "sun", dark: "moon" }[value])),
@@ -47,6 +50,7 @@ export function bar({ toggle, tabs, narrow, failed }) {
     { class: "bar" },
     toggle,
     h("a", { class: "home", href: "#/", title: "Close all lines" }, brand("h1")),
+    fleet.element,
     host,
     tabs,
     h("span", { class: "bar-space" }),
@@ -54,5 +58,6 @@ export function bar({ toggle, tabs, narrow, failed }) {
     iconButton("help", "Help (Ctrl Shift H)", { class: "icon-button bar-wide", onclick: openHelp }),
     user,
   );
+  undo.add(fleet.dispose);
   return { element, dispose: () => undo.undo() };
 }

@@ -2,6 +2,7 @@
 // folded away.
 
 import { iconButton } from "../dom.js";
+import { fleetShown } from "../fleet/way.js";
 import { page } from "../prefs.js";
 import { route } from "../route.js";
 import { undoing } from "../store.js";
@@ -43,14 +44,19 @@ export function drawer({ shell, focus }) {
   }
 
   function tell() {
-    const open = NARROW.matches ? drawn() || route.value.names.length === 0 : !folded();
+    const open = NARROW.matches
+      ? drawn() || (route.value.names.length === 0 && !fleetShown.value)
+      : !folded();
     toggle.setAttribute("aria-expanded", String(open));
   }
 
   return {
     toggle,
     start() {
-      undo.add(route.on(({ names }) => (names.length === 0 ? draw(false) : tell())));
+      undo.add(
+        route.on(({ names }) => (names.length === 0 ? draw(false) : tell())),
+        fleetShown.on(tell),
+      );
       undo.listen(NARROW, "change", () => (draw(false), apply()));
       apply();
     },

@@ -3,6 +3,7 @@
 import { announce } from "../announce.js";
 import { openDialog, openMenu } from "../dialog.js";
 import { h } from "../dom.js";
+import { hubsGateway } from "../fleet/way.js";
 import { openHelp } from "../help/help.js";
 import { openLogins } from "../logins.js";
 import { session, signOut } from "../session.js";
@@ -84,7 +85,11 @@ function about() {
           ? `${kind === "grant" ? "in" : ""} ${Math.round(left / 60)} min ${kind === "grant" ? "" : "after the last use"}`.trim()
           : "",
       ),
-      row("Gateway", [machine, version && `wsbridge ${version}`].filter(Boolean).join(", ")),
+      row("Gateway", hubsGateway()),
+      row(
+        hubsGateway() ? "Hub" : "Gateway",
+        [machine, version && `wsbridge ${version}`].filter(Boolean).join(", "),
+      ),
       row("Encrypted", tls === false ? "no: plain HTTP" : "yes, by TLS"),
       authority && row("Authority", authorityFacts(authority)),
     ),
