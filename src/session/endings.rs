@@ -97,6 +97,7 @@ pub(super) fn loss(ended: &Ended, Parting { queued, has_word }: Parting) -> Opti
         | Ended::Undelivered { .. }
         | Ended::Superseded
         | Ended::TargetUnreachable(_)
+        | Ended::Away(_)
         | Ended::NotOpened
         | Ended::Busy(_)
         | Ended::NoRoom(_)
@@ -126,6 +127,7 @@ pub(super) fn ending(ended: &Ended) -> Ending {
         | Ended::TargetReset(_)
         | Ended::CarrierLost
         | Ended::TargetUnreachable(_)
+        | Ended::Away(_)
         | Ended::NotAuthenticated
         | Ended::Withdrawn
         | Ended::LentOver

@@ -65,6 +65,8 @@ pub enum Ended {
     CarrierLost,
     /// The target could not be opened.
     TargetUnreachable(String),
+    /// At a hub: the gateway is not connected, or does not answer (1013).
+    Away(String),
     /// The daemon stops.
     Stopping,
     /// The daemon restarts and will be back.
@@ -110,6 +112,7 @@ impl Ended {
             Self::BadText => Some(1007),
             Self::TooBig => Some(1009),
             Self::TargetFailed(_) | Self::TargetReset(_) | Self::Internal(_) => Some(1011),
+            Self::Away(_) => Some(1013),
             Self::BadMessage(_) => Some(4400),
             Self::NotAuthenticated => Some(4401),
             Self::Withdrawn | Self::LentOver => Some(4403),
@@ -144,6 +147,7 @@ impl Ended {
             Self::TargetReset(_) => "reset",
             Self::CarrierLost => "carrier_lost",
             Self::TargetUnreachable(_) => "target_unreachable",
+            Self::Away(_) => "away",
             Self::Stopping => "stopping",
             Self::Restarting => "restarting",
             Self::Internal(_) => "internal",
@@ -176,7 +180,7 @@ impl fmt::Display for Ended {
             Self::TooBig => f.write_str("message too big"),
             Self::BadMessage(why) => write!(f, "bad message: {why}"),
             Self::TargetEnded => f.write_str("the device closed the connection"),
-            Self::TargetFailed(why) | Self::TargetReset(why) => f.write_str(why),
+            Self::TargetFailed(why) | Self::TargetReset(why) | Self::Away(why) => f.write_str(why),
             Self::CarrierLost => f.write_str("the carrier was lost"),
             Self::TargetUnreachable(why) => write!(f, "the device cannot be reached: {why}"),
             Self::Stopping => f.write_str("the gateway is stopping"),

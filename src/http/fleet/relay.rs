@@ -35,7 +35,7 @@ use crate::{
     stream::Stream,
     wire::{
         assertion::{ASSERTION_LIFE, AssertedPage, Assertion},
-        close::Refusal,
+        close::{Ended, Refusal},
         home::is_gateway_name,
         subprotocol::{Protocol, Spoken, is_credential, negotiate},
     },
@@ -367,9 +367,14 @@ fn turned_away(
     let (Ok(offer), Some(upgraded)) = (offer, visitor.connection.take_stream()) else {
         return Err(refusal);
     };
+    // Between client and gateway, not between gateway and device: whoever resumes goes on trying.
+    let ended = match refusal {
+        Refusal::Unreachable(why) | Refusal::TargetTimeout(why) => Ended::Away(why),
+        other => told(other),
+    };
     let held = Arc::clone(&visitor.connection);
     visitor.bridge.tasks.spawn(async move {
-        turn_away(upgraded, &told(refusal)).await;
+        turn_away(upgraded, &ended).await;
         drop(held);
     });
     Ok(switch(accept, offer.answer.as_ref().map(Protocol::name)))

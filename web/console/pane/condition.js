@@ -30,6 +30,7 @@ const ENDS = {
   4451: ["Ended", "Not everything that was sent has arrived."],
   4452: ["Ended", "The carrier was lost: the other side has hung up."],
   1000: ["Ended", "The device's side ended the connection."],
+  1013: ["The gateway is away", "Its hub has no connection to it. The line opens once it is back."],
   1011: ["Broken", "The device's side or the gateway had an error."],
 };
 
