@@ -104,6 +104,15 @@ test(
 
     await alice.getByRole("link", { name: "Fleet" }).click();
     await eventually(async () => (await names(alice)).length === 2, "back at the fleet");
+
+    // A line of a gateway that is away opens when it is back: another run of the same machine.
+    await item(alice, "gw-2").getByRole("link", { name: "gw-2" }).click();
+    await alice.evaluate(() => (location.hash = "#/pump"));
+    await says(alice, "The gateway is away");
+    assert.deepEqual(await broken(alice), []);
+    await alice.screenshot({ path: `${pictures}fleet-away.png` });
+    await startMember(t, sim("pump"), second);
+    await connected(alice);
   },
 );
 
@@ -125,7 +134,7 @@ ${lines.join("")}`;
     await one.getByText(EVIL, { exact: true }).waitFor();
     await one.getByRole("button", { name: `site=${EVIL}` }).waitFor();
     assert.equal(await page.locator("img").count(), 0);
-    await one.getByText("and 3 more lines").waitFor();
+    await one.getByText("and 9 more lines").waitFor();
     // The one that is searched for is seen, whatever else there is.
     assert.equal(await one.getByRole("link", { name: /^line-14/ }).count(), 0);
     const search = page.getByRole("searchbox", { name: "Search the gateways" });
@@ -154,6 +163,77 @@ ${lines.join("")}`;
     assert.deepEqual(await broken(page), []);
     await page.screenshot({ path: `${pictures}fleet-clone-phone.png` });
     assert.deepEqual(unwanted(page), []);
+  },
+);
+
+test(
+  "hundreds of gateways come in pieces, and news of them takes neither focus nor place",
+  { skip, timeout: 60_000 },
+  async (t) => {
+    const hub = await startHub(t);
+    const asked = [];
+    let online = true;
+    const page = await open(t, hub.url, {
+      // The hub's own list, with more gateways than a test can start.
+      prepare: (one) =>
+        one.route("**/api/fleet?*", (route) => {
+          const said = new URL(route.request().url()).searchParams;
+          asked.push(said);
+          const all = Array.from({ length: 230 }, (_, at) => ({
+            name: `gw-${String(at).padStart(3, "0")}`,
+            online,
+            since: "2026-11-23T05:00:00Z",
+            cloned: false,
+            labels: {},
+            lines: [{ name: "plc", kind: "serial", state: "up" }],
+          })).filter(({ name }) => name > said.get("after"));
+          const gateways = all.slice(0, Number(said.get("limit")));
+          const next = all.length > gateways.length ? gateways.at(-1).name : null;
+          return route.fulfill({ json: { gateways, next } });
+        }),
+    });
+    await signIn(page, "alice");
+    const count = async () => (await names(page)).length;
+    await eventually(async () => (await count()) === 100, "the first hundred");
+    const more = page.getByRole("button", { name: "Show more" });
+    await more.click();
+    await eventually(async () => (await count()) === 200, "the second");
+    await more.click();
+    await eventually(async () => (await count()) === 230, "all of them");
+    assert.equal(await more.isVisible(), false);
+    await says(page, "230 gateways");
+
+    const link = page.getByRole("link", { name: "gw-120", exact: true });
+    await link.focus();
+    const place = () =>
+      link.evaluate((one) => [
+        document.activeElement === one,
+        one.getBoundingClientRect().top,
+        one.dataset.mark ?? "",
+      ]);
+    await link.evaluate((one) => (one.dataset.mark = "the same"));
+    const before = await place();
+    online = false;
+    await item(page, "gw-120").getByText(/^away/).waitFor();
+    const after = await place();
+    assert.deepEqual([after[0], after[2]], [true, "the same"]);
+    // What is above it may have become lower: the browser keeps the place.
+    assert.ok(Math.abs(after[1] - before[1]) < 60, `${before} ${after}`);
+    assert.deepEqual(unwanted(page), []);
+
+    // A page in the background asks nothing.
+    await page.evaluate(() => {
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    });
+    const seen = asked.length;
+    await new Promise((done) => setTimeout(done, 4000));
+    assert.ok(asked.length <= seen + 1, `${asked.length - seen} questions`);
+    await page.evaluate(() => {
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => false });
+      document.dispatchEvent(new Event("visibilitychange"));
+    });
+    await eventually(() => asked.length > seen + 1, "questions again");
   },
 );
 

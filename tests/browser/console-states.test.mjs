@@ -123,7 +123,7 @@ for (const [how, share] of [
       assert.deepEqual(await page.locator(".notice").allInnerTexts(), []);
       await tcpDevice((socket) => socket.pipe(socket), port);
       await page
-        .getByRole("button", { name: "Try far again" })
+        .getByRole("button", { name: "Try again now: far" })
         .click({ timeout: 1000 })
         .catch(() => {});
       await card(page).waitFor({ state: "hidden", timeout: 30_000 });

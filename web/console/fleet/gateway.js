@@ -6,10 +6,11 @@ import { h, say } from "../dom.js";
 import { moment } from "../format.js";
 import { STATES } from "../list/row.js";
 import { here } from "../session.js";
+import { NARROW } from "../shell/drawer.js";
 import { kept } from "./kept.js";
 
 /** The most lines that are shown of one gateway. */
-const LINES = 12;
+const most = () => (NARROW.matches ? 6 : 12);
 
 const addressOf = (gateway, line = "") =>
   `${here(`/g/${encodeURIComponent(gateway)}/`).pathname}#/${encodeURIComponent(line)}`;
@@ -61,11 +62,11 @@ export function gatewayItem(name, { words, search }) {
     if (labelled !== JSON.stringify(labels)) tags.replaceChildren(...tagsOf(labels, search));
     labelled = JSON.stringify(labels);
     warn(cloned ? "cloned" : "");
-    const first = matching(all, words()).slice(0, LINES);
+    const first = matching(all, words()).slice(0, most());
     showLines(first);
     lines.hidden = first.length === 0;
-    rest.hidden = all.length <= LINES;
-    say(rest, rest.hidden ? "" : `and ${all.length - LINES} more lines`);
+    rest.hidden = all.length <= first.length;
+    say(rest, rest.hidden ? "" : `and ${all.length - first.length} more lines`);
   }
 
   function warn(what) {

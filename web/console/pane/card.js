@@ -38,7 +38,7 @@ export function card(link, { act, failed }) {
     show();
   });
   for (const op of ["request", "take"]) parts[op].addEventListener("click", () => act(op));
-  parts.retry.setAttribute("aria-label", `Try ${link.name} again`);
+  parts.retry.setAttribute("aria-label", `Try again now: ${link.name}`);
 
   function show() {
     const known = directoryKnown();
