@@ -1,16 +1,13 @@
 // The open panes: side by side if there is room, otherwise one at a time with tabs.
 
 import { announce } from "./announce.js";
-import { busState } from "./directory.js";
 import { h } from "./dom.js";
+import { followGateway } from "./fleet/back.js";
 import { hubsGateway } from "./fleet/way.js";
 import { followRights } from "./lend/follow.js";
 import { pane as makePane } from "./pane/pane.js";
 import { leave, route } from "./route.js";
 import { undoing } from "./store.js";
-
-/** The close code for a gateway that is not connected to its hub. */
-const AWAY = 1013;
 
 /** On a narrower page, panes are tabs. */
 const NARROW = matchMedia("(max-width: 759px)");
@@ -95,18 +92,11 @@ export function workspace({ empty }) {
     announce(current);
   }
 
-  /** A gateway that was away from its hub is there again. */
-  function back() {
-    for (const { link } of panes.values())
-      if (link.state.value.phase === "closed" && link.state.value.trouble?.code === AWAY)
-        link.start();
-  }
-
   undo.listen(NARROW, "change", () => select(current));
   undo.add(
     route.on(({ names }) => show(names)),
     followRights(panes),
-    busState.on(({ phase }) => phase === "up" && back()),
+    followGateway(panes),
   );
 
   return {
