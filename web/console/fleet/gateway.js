@@ -6,11 +6,12 @@ import { h, say } from "../dom.js";
 import { moment } from "../format.js";
 import { STATES } from "../list/row.js";
 import { here } from "../session.js";
-import { NARROW } from "../shell/drawer.js";
 import { kept } from "./kept.js";
 
+const narrow = matchMedia("(max-width: 759px)");
+
 /** The most lines that are shown of one gateway. */
-const most = () => (NARROW.matches ? 6 : 12);
+const most = () => (narrow.matches ? 6 : 12);
 
 const addressOf = (gateway, line = "") =>
   `${here(`/g/${encodeURIComponent(gateway)}/`).pathname}#/${encodeURIComponent(line)}`;
