@@ -2,6 +2,7 @@
 // bus.
 
 import { Bus } from "../client/index.js";
+import { order } from "./format.js";
 import { minutes } from "./rates.js";
 import { ask, ended, here, session } from "./session.js";
 import { store } from "./store.js";
@@ -26,8 +27,6 @@ export function socketUrl(path) {
 }
 
 const NO_RATE = { rx: 0, tx: 0, errors: 0 };
-/** The order of names for people: plc2 before plc10. */
-export const order = new Intl.Collator("en", { numeric: true }).compare;
 
 let bus;
 let titles; // from the API; undefined before it has answered

@@ -84,3 +84,9 @@ export const kindName = (kind) =>
   ({ serial: "serial", rfc2217: "RFC 2217", tcp: "TCP", udp: "UDP", sim: "simulated" })[kind] ??
   kind ??
   "";
+
+/** What each state of a line is called. */
+export const STATES = { up: "up", down: "not there", opening: "being opened", closed: "at rest" };
+
+/** The order of names: plc2 before plc10. */
+export const order = new Intl.Collator("en", { numeric: true }).compare;

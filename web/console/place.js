@@ -1,6 +1,7 @@
 // Which gateway this page is of: its own, or one of a hub's, whose pages are below /g/NAME/ there.
 
-const [, top, name] = /^(.*\/)g\/([a-z0-9-]{1,63})\/(?:embed)?$/.exec(location.pathname) ?? [];
+const [, top, name] =
+  /^(.*\/)g\/([a-z0-9-]{1,63})\/(?:embed)?$/.exec(globalThis.location?.pathname ?? "") ?? [];
 
 /**
  * The gateway in whose place a hub shows this page, and undefined on a gateway's own page. It is

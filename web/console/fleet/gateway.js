@@ -1,10 +1,8 @@
 // A gateway in the hub's list: whether it is connected, its labels, its lines. What it says of
 // itself is text, whatever is in it.
 
-import { order } from "../directory.js";
 import { h, say } from "../dom.js";
-import { moment } from "../format.js";
-import { STATES } from "../list/row.js";
+import { STATES, moment, order } from "../format.js";
 import { here } from "../session.js";
 import { kept } from "./kept.js";
 

@@ -2,12 +2,10 @@
 // errors.
 
 import { h, icon, iconButton, say } from "../dom.js";
-import { kindName, moment, person, rate } from "../format.js";
+import { STATES, kindName, moment, person, rate } from "../format.js";
 import { MINUTE, minutes, sparkline } from "../rates.js";
 import { beside, go, leave, route } from "../route.js";
 
-/** What each state of a line is called. */
-export const STATES = { up: "up", down: "not there", opening: "being opened", closed: "at rest" };
 const WIDTH = 56;
 const HEIGHT = 14;
 const SVG = "http://www.w3.org/2000/svg";
