@@ -134,7 +134,7 @@ impl Open {
     /// The TLS settings for the next handshake with a gateway.
     pub(crate) fn tls(&self, now: i64) -> Option<Arc<ServerConfig>> {
         /// A certificate that ends sooner than this is made anew, in seconds.
-        const SOON: i64 = 7 * 24 * 3600;
+        const SOON: i64 = 30 * 24 * 3600;
         let mut tls = self.tls.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some((config, until)) = &*tls
             && now + SOON < *until

@@ -349,15 +349,11 @@ impl Auth {
         id: &PrincipalId,
         login: Option<LoginId>,
     ) -> Option<Principal> {
-        match id.kind {
-            PrincipalKind::Grant => return self.granted(config, (&id.name, login)),
-            PrincipalKind::Link => return self.by_link(config, id, login),
-            PrincipalKind::User
-            | PrincipalKind::Token
-            | PrincipalKind::Certificate
-            | PrincipalKind::Identity
-            | PrincipalKind::Open
-            | PrincipalKind::Local => {}
+        if id.kind == PrincipalKind::Grant {
+            return self.granted(config, (&id.name, login));
+        }
+        if id.kind == PrincipalKind::Link {
+            return self.by_link(config, id, login);
         }
         Some(self.with_lent(config, self.own(config, id, login)?))
     }

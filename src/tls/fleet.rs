@@ -42,7 +42,7 @@ use crate::{
 /// How long a gateway's certificate is valid, in seconds.
 const GATEWAY_LIFE: i64 = 90 * DAY_SECONDS;
 /// The same for the hub's own, which is made anew at each start and while it runs.
-const HUB_LIFE: i64 = 30 * DAY_SECONDS;
+const HUB_LIFE: i64 = 90 * DAY_SECONDS;
 /// How a certificate says which gateway's it is: a URI of this scheme.
 const GATEWAY_URI: &str = "wsbridge:gateway/";
 /// The common name of every fleet's authority.

@@ -305,7 +305,7 @@ fn what_a_gateway_says_of_its_target_is_what_the_client_hears_and_plain_mode_is_
         format!("{boss}Origin: http://{}\r\nSec-WebSocket-Protocol: wsbridge.v1\r\n", hub.people);
     let (mut raw, head) = Raw::handshake(hub.people, "/ws/gw-9/e", &page);
     assert_eq!(status(&head), 101, "{head}");
-    assert_eq!(raw.closed().map(|it| it.0), Some(4450));
+    assert_eq!(raw.closed().map(|it| it.0), Some(1013));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    super::{ask, pages, visitor::Visitor},
+    super::{ask, change::Said, pages, visitor::Visitor},
     gateway_of, kept, open,
 };
 use crate::{
@@ -43,7 +43,7 @@ const RENEW: &str = "send {\"key\": \"...\"}";
 /// `POST /home/enrol`: a gateway that has a token and no certificate yet.
 pub(super) async fn enrol(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let (request, body) = ask::parted(request);
-    let sent: Enrol = pages::json_body(request.headers(), body, ENROL).await?;
+    let sent: Enrol = Said::of(&request, body).await?.read(ENROL)?;
     let key = GatewayKey::parse(&sent.key).ok_or(Refusal::BadRequest(ENROL))?;
     let now = unix_now();
     let made = kept(&visitor.bridge, move |hub| {
@@ -83,7 +83,7 @@ pub(super) async fn enrol(visitor: Visitor, request: Request) -> Result<Response
 pub(super) async fn renew(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let name = gateway_of(&visitor)?;
     let (request, body) = ask::parted(request);
-    let sent: Renew = pages::json_body(request.headers(), body, RENEW).await?;
+    let sent: Renew = Said::of(&request, body).await?.read(RENEW)?;
     let key = GatewayKey::parse(&sent.key).ok_or(Refusal::BadRequest(RENEW))?;
     let pem = kept(&visitor.bridge, move |hub| {
         let now = unix_now();

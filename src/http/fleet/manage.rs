@@ -12,11 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    super::{
-        ask,
-        pages::{content, json_body},
-        visitor::Visitor,
-    },
+    super::{ask, change::Said, pages::content, visitor::Visitor},
     kept, open,
 };
 use crate::{
@@ -196,7 +192,7 @@ pub(super) async fn new_token(
 ) -> Result<Response<Body>, Refusal> {
     let (request, body) = ask::parted(request);
     operator(&visitor, &request, Purpose::Change).await?;
-    let wanted: NewToken = json_body(request.headers(), body, NEW_TOKEN).await?;
+    let wanted: NewToken = Said::of(&request, body).await?.read(NEW_TOKEN)?;
     let name_fits = wanted
         .name
         .as_deref()
