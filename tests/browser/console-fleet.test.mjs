@@ -237,6 +237,27 @@ test(
   },
 );
 
+test(
+  "a hub that has forgotten who signed in asks again, on the page of a gateway, too",
+  { skip, timeout: 90_000 },
+  async (t) => {
+    const hub = await startHub(t, { yaml: "login: { keep: false }\n" });
+    await hub.gateway("gw-1", { yaml: "auth: none\nendpoints:\n  boiler: { sim: echo }\n" });
+    const page = await open(t, `${hub.url}g/gw-1/#/boiler`);
+    await signIn(page, "alice");
+    await connected(page);
+    await hub.kill();
+    await says(page, /connection to the gateway is lost/);
+    await hub.again();
+    await says(page, "The login of alice has ended. Sign in to go on where you were.");
+    await signIn(page, "alice");
+    await connected(page);
+    await page.locator(".xterm-helper-textarea").first().focus();
+    await page.keyboard.type("again");
+    await shows(page, /again/);
+  },
+);
+
 test("where there is no hub there is no fleet", { skip, timeout: 60_000 }, async (t) => {
   const gateway = await startGateway({ yaml: `${users()}endpoints:\n  echo: { sim: echo }\n` });
   const page = await open(t, `${gateway.url}#/?fleet`);

@@ -213,7 +213,7 @@ export class Line extends Connection {
     await this.#inLine({ type: "drain" });
   }
 
-  /** The right to write. @param {"request" | "take" | "release" | "grant" | "deny"} op */
+  /** The right to write. @param {"request" | "claim" | "take" | "release" | "grant" | "deny"} op */
   async lease(op) {
     await this.ask({ type: "lease", op });
   }

@@ -31,6 +31,7 @@ export function link(name) {
       line: null,
       clock: null, // the gateway's time of the run of bytes that is coming
       asked: null, // settings that this page asked for, to tell them from others'
+      wrote: false, // wrote when the login ended
       waiting: false, // wants to write as soon as the device is there
       byTarget: null, // { since } from a target's end or refusal until it is there again
     },
@@ -98,6 +99,9 @@ async function open(parts, mine) {
   const { role, config = null, signals = null } = opened;
   state.patch({ phase: "up", role, config, signals, trouble: null, lost: null });
   events.emit({ type: "opened", opened });
+  // The session that a lost login ended may still hold the line, where a hub stands between.
+  if (memory.wrote && role === "observer") mine.lease("claim").catch(() => {});
+  memory.wrote = false;
   refresh(parts);
 }
 

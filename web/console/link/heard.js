@@ -130,6 +130,7 @@ function lifeHandlers({ state, memory, events, refresh }) {
       refresh();
     },
     closed({ code, reason, final }) {
+      memory.wrote = code === 4401 && state.value.role === "writer";
       if (code === 4401) ended();
       state.patch({ phase: "closed", role: null, request: null, trouble: { code, reason, final } });
       events.emit({ type: "closed", code, reason });
