@@ -132,6 +132,7 @@ impl Grants {
             match change {
                 Change::Grant(grant) => drop(state.grants.insert(grant.id.clone(), grant)),
                 Change::Request(one) => drop(state.requests.insert(one.id.clone(), one)),
+                Change::Approved { request, grant } => drop(state.approve(request, grant)),
                 Change::ClockAccepted {} => state.latest.accept(at),
             }
             state.latest.see(at);

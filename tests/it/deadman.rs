@@ -1,6 +1,8 @@
 //! What is done with a line that has lost its writer (docs/dead-man.md): once, in order, for each
 //! way of losing it, and for none of the ways of leaving it.
 
+mod lines;
+
 use std::{fs, net::TcpStream, os::unix::fs::symlink, time::Duration};
 
 use rustix::process::Signal;

@@ -38,6 +38,11 @@ pub(super) struct Line {
 pub(super) enum Change {
     Grant(Grant),
     Request(Request),
+    /// Both at once: a crash between the two would leave a request that leads to a second grant.
+    Approved {
+        request: Request,
+        grant: Grant,
+    },
     /// The clock counts although it was later before.
     ClockAccepted {},
 }

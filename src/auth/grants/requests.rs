@@ -3,8 +3,8 @@
 use std::sync::PoisonError;
 
 use super::{
-    Failure, Grant, Grants, Moment, PrincipalId, Receiver, Request, RequestState, State, Whose,
-    new_id,
+    Change, Failure, Grant, Grants, Moment, PrincipalId, Receiver, Request, RequestState, State,
+    Whose, new_id, state::Undo,
 };
 use crate::config::Rights;
 
@@ -90,7 +90,6 @@ impl Grants {
         if request.by.0 == *by || request.approved.iter().any(|whose| whose.0 == *by) {
             return Err(Failure::Decided);
         }
-        let mut granted = None;
         match decision {
             Decision::Deny(why) => {
                 request.state = RequestState::Denied;
@@ -102,21 +101,20 @@ impl Grants {
                 request.approved.push(Whose(by.clone()));
                 if request.approved.len() >= usize::try_from(*needed).unwrap_or(1) {
                     let grant = grant_of(&request, now);
-                    // The grant comes first: a power cut between the two leaves a request that can
-                    // be approved again, and no approval without access.
-                    self.change(now, |state| {
-                        state.room()?;
-                        Ok(state.put(grant.clone()))
-                    })?;
                     request.state = RequestState::Approved;
                     request.grant = Some(grant.id.clone());
-                    granted = Some(grant);
+                    let (decided, granted) = (request.clone(), grant.clone());
+                    self.change(now, |state| {
+                        state.room()?;
+                        state.approve(request, grant).ok_or(Failure::Unknown)
+                    })?;
+                    return Ok((decided, Some(granted)));
                 }
             }
         }
         let decided = request.clone();
         self.change(now, |state| Ok(state.put_request(request)))?;
-        Ok((decided, granted))
+        Ok((decided, None))
     }
 
     /// Takes a request back. Slow.
@@ -170,6 +168,23 @@ fn grant_of(request: &Request, now: Moment) -> Grant {
 }
 
 impl State {
+    /// Puts an approved request in the place of the one that waits, and its grant beside it; `None`:
+    /// it does not wait any more.
+    pub(super) fn approve(&mut self, request: Request, grant: Grant) -> Option<Undo> {
+        let before = self.requests.get_mut(&request.id)?;
+        if before.state != RequestState::Pending {
+            return None;
+        }
+        let (before, id) = (std::mem::replace(before, request), grant.id.clone());
+        self.grants.insert(id.clone(), grant);
+        Some(Undo::Approved(Box::new(before), id))
+    }
+
+    pub(super) fn approved(&self, request: &str, grant: &str) -> Option<Change> {
+        let (request, grant) = (self.requests.get(request)?, self.grants.get(grant)?);
+        Some(Change::Approved { request: request.clone(), grant: grant.clone() })
+    }
+
     fn pending(&self) -> impl Iterator<Item = &Request> {
         self.requests.values().filter(|request| request.state == RequestState::Pending)
     }

@@ -32,6 +32,8 @@ pub(super) struct State {
 pub(super) enum Undo {
     Grant(String, Option<Box<Grant>>),
     Request(String, Option<Box<Request>>),
+    /// A request that was approved, as it was, and the grant that it led to.
+    Approved(Box<Request>, String),
 }
 
 impl State {
@@ -113,6 +115,7 @@ impl State {
         let change = match change {
             Undo::Grant(id, _) => self.grants.get(id).cloned().map(Change::Grant),
             Undo::Request(id, _) => self.requests.get(id).cloned().map(Change::Request),
+            Undo::Approved(one, id) => self.approved(&one.id, id),
         };
         // What was put there under this lock is there.
         Line { at, change: change.unwrap_or(Change::ClockAccepted {}) }
@@ -128,6 +131,10 @@ impl State {
             }
             Undo::Request(id, Some(before)) => drop(self.requests.insert(id, *before)),
             Undo::Request(id, None) => drop(self.requests.remove(&id)),
+            Undo::Approved(before, id) => {
+                self.undo(Undo::Grant(id, None));
+                self.requests.insert(before.id.clone(), *before);
+            }
         }
     }
 }
