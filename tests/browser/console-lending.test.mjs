@@ -1,8 +1,11 @@
 // Lending, in the console: asked for on one page, approved on a phone, used, over; and a link.
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { eventually, startGateway } from "./harness.mjs";
+import { binary, eventually, startGateway } from "./harness.mjs";
 import {
   broken,
   complaintsOf,
@@ -10,6 +13,8 @@ import {
   consoleSuite,
   pictures,
   says,
+  screen,
+  shows,
   signIn,
   users,
 } from "./harness/console.mjs";
@@ -19,18 +24,36 @@ const { skip, open } = consoleSuite();
 const AXE = { bypassCSP: true };
 const PHONE = { width: 390, height: 844 };
 
+/** How long access is lent: less than the last warning, a minute, which then comes at once. */
+const LENT = 15;
+
 /** Alice lends and approves, bob only reads. */
 const lenders = () =>
   users()
     .replace(/(bob: .*)roles: \[ all \]/, "$1roles: [ reader ]")
-    .replace("takeover ] }", 'takeover, grant, approve ] }\n  reader: { "*": [ read ] }');
+    .replace(
+      "takeover ] }",
+      'takeover, grant, approve, recordings ] }\n  reader: { "*": [ read ] }',
+    );
 
 const gatewayOf = () =>
-  startGateway({ yaml: `audit: {}\n${lenders()}endpoints:\n  echo: { sim: echo }\n` });
+  startGateway({
+    yaml: `audit: {}\n${lenders()}endpoints:\n  echo: { sim: echo, record: { format: cast } }\n`,
+  });
+
+/** The exit code of `wsbridge audit verify`, and what it says. */
+function verified(gateway) {
+  const { status, stdout, stderr } = spawnSync(
+    binary,
+    ["audit", "verify", "--config", gateway.file],
+    { encoding: "utf8" },
+  );
+  return [status, stdout + stderr];
+}
 
 test(
-  "somebody asks, another approves on a phone, and the page goes on until the time is over",
-  { skip, timeout: 90_000 },
+  "somebody asks, another approves on a phone, it goes on until its second, is played and proved",
+  { skip, timeout: 120_000 },
   async (t) => {
     const gateway = await gatewayOf();
     const bob = await open(t, `${gateway.url}#/echo`, AXE);
@@ -41,6 +64,11 @@ test(
     await alice.setViewportSize(PHONE);
 
     await bob.getByRole("button", { name: "Ask for access…" }).click();
+    // The list offers no time that a test has.
+    await bob
+      .getByLabel("For how long")
+      .evaluate((list, value) => (list.options[0].value = value), String(LENT));
+    await bob.getByLabel("For how long").selectOption(String(LENT));
     await bob.getByLabel("Why").fill("replace the pump");
     assert.deepEqual(await broken(bob), []);
     await bob.screenshot({ path: `${pictures}lend-ask.png` });
@@ -66,12 +94,67 @@ test(
       "the grant in the log",
     );
     await connected(bob);
+    await says(bob, /the access that was lent to you ends in \d+ s/);
     await bob.locator(".xterm-helper-textarea").first().focus();
-    await eventually(async () => {
-      await bob.keyboard.type("x");
-      return /x/.test(await bob.locator(".xterm-rows").first().innerText());
-    }, "what bob types");
+    await bob.keyboard.type("pump replaced");
+    await shows(bob, /pump replaced/);
+    await bob.screenshot({ path: `${pictures}lend-warned.png` });
+
+    // At its second it is over, which his page says, and goes on reading.
+    await says(bob, /The access that was lent to you is over/);
+    await bob
+      .getByRole("button", { name: /^Who writes: Nobody writes|^Who writes: Read only/ })
+      .waitFor();
+    await bob.screenshot({ path: `${pictures}lend-over.png` });
+    await connected(bob);
+    await bob.keyboard.type("too late");
+    await says(bob, /You have no right to write here/);
+
+    // The line is free.
+    await alice.keyboard.press("Escape");
+    await alice.setViewportSize({ width: 1440, height: 900 });
+    await alice.getByRole("link", { name: /echo/ }).first().click();
+    await connected(alice);
+    await alice.getByRole("button", { name: /^Who writes: You write/ }).waitFor();
+    assert.ok(!/too late/.test(await screen(alice)));
+
+    // What he did is played.
+    await alice.getByRole("button", { name: "Recordings…" }).click();
+    await alice.getByRole("button", { name: /^Play .* of echo$/ }).click();
+    const player = alice.locator("dialog.player");
+    await player.getByLabel("Moment").fill(await player.getByLabel("Moment").getAttribute("max"));
+    const rows = player.locator(".xterm-rows");
+    await eventually(
+      async () => /pump replaced/.test((await rows.innerText()).replaceAll("\u00a0", " ")),
+      "what he typed",
+    );
+    await alice.screenshot({ path: `${pictures}lend-played.png` });
     assert.deepEqual(complaintsOf(alice), []);
+
+    // And proved: one byte of the record is another, and it is found.
+    await gateway.end();
+    const [whole, said] = verified(gateway);
+    assert.equal(whole, 0, said);
+    const folder = join(dirname(gateway.file), "audit");
+    const [name] = readdirSync(folder).filter((one) => one.endsWith(".jsonl"));
+    const bytes = readFileSync(join(folder, name));
+    const events = bytes
+      .toString()
+      .trim()
+      .split("\n")
+      .slice(1)
+      .map((line) => JSON.parse(line));
+    const { detail } = events.find(({ ev }) => ev === "grant_given");
+    const over = events.find((event) => event.ev === "close" && event.detail.code === 4403);
+    const late = Date.parse(over.t) / 1000 - detail.until;
+    assert.ok(late >= 0 && late < 5, `${late} s after its second`);
+    const at = bytes.indexOf("replace the pump");
+    assert.ok(at > 0, bytes.toString());
+    bytes[at] = "p".charCodeAt(0);
+    writeFileSync(join(folder, name), bytes);
+    const [changed, told] = verified(gateway);
+    assert.equal(changed, 1, told);
+    assert.match(told, new RegExp(`${name}.*line \\d+`, "s"));
   },
 );
 

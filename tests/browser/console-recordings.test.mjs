@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { eventually, startGateway } from "./harness.mjs";
+import { fileURLToPath } from "node:url";
+import { eventually, servePages, startGateway } from "./harness.mjs";
 import {
   broken,
   complaintsOf,
@@ -15,6 +16,32 @@ import {
 } from "./harness/console.mjs";
 
 const { skip, open } = consoleSuite();
+
+/**
+ * A page with asciinema's own player (npm asciinema-player, which has asciinema's terminal), that
+ * has read this recording to its end.
+ */
+async function asciinema(t, text) {
+  const folder = new URL("node_modules/asciinema-player/dist/bundle/", import.meta.url);
+  const reader = await servePages({
+    pages: {
+      "/": '<!doctype html><link rel="icon" href="data:,"><div id="player"></div><script src="/player/asciinema-player.js"></script>',
+      "/saved.cast": text,
+    },
+    roots: { "/player/": fileURLToPath(folder) },
+  });
+  const page = await open(t, reader.url);
+  page.length = await page.evaluate(async () => {
+    const player = globalThis.AsciinemaPlayer.create(
+      "/saved.cast",
+      document.getElementById("player"),
+      { preload: true },
+    );
+    await player.seek("100%");
+    return player.getDuration();
+  });
+  return page;
+}
 
 test(
   "what was said on a line is played again, to any moment, and saved",
@@ -67,6 +94,21 @@ test(
     ]);
     const text = await readFile(await saved.path(), "utf8");
     assert.equal(JSON.parse(text.split("\n", 1)[0]).version, 3);
+    const reader = await asciinema(t, text);
+    const shown = reader.locator(".ap-term-text");
+    // A carriage return is all that Enter sent: the second word is written over the first.
+    await eventually(
+      async () => /^lastt\s/.test(await shown.innerText()),
+      "what was said, as asciinema reads it",
+    );
+    const times = text
+      .trim()
+      .split("\n")
+      .slice(1)
+      .filter((line) => line.startsWith("["));
+    const seconds = times.reduce((sum, line) => sum + JSON.parse(line)[0], 0);
+    assert.ok(Math.abs(reader.length - seconds) < 0.001, `${reader.length} s, and not ${seconds}`);
+    assert.deepEqual(reader.complaints, []);
     assert.deepEqual(complaintsOf(alice), []);
   },
 );

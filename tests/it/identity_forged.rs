@@ -1,4 +1,4 @@
-//! An issuer that forges its answers (OpenID Connect): nobody is signed in by any of them, and the
+//! An issuer that forges its answers (`OpenID` Connect): nobody is signed in by any of them, and the
 //! log and the page say why.
 
 use std::{

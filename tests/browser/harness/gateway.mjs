@@ -72,6 +72,11 @@ export async function startGateway({ yaml = "", demo = false, origins = [], env 
       child.kill("SIGKILL");
       await ended;
     },
+    /** Ends it in order, and leaves its files until `stop`. */
+    async end() {
+      child.kill("SIGTERM");
+      await ended;
+    },
     async stop() {
       stopped(gateway);
       await front?.stop();

@@ -27,7 +27,7 @@ def a_lost_writers_line_that_takes_nothing_is_told_and_its_dtr_falls_all_the_sam
             gw.until(lambda: adapter.state()["fifo"] == 128, "the adapter has what it can hold")
             client.cut()
             gw.until(lambda: len(told_of(gw)) == before + 1, "what was done")
-            said = took("told after", far.now() - at, 10_000)
+            said = took("told after", far.now() - at, 20_000)
             told = told_of(gw)[-1]
             assert "client_lost" in told and "send: " in told, told
             # DTR falls and the break is sent, which CTS and XOFF do not hold up.

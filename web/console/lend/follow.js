@@ -4,7 +4,7 @@
 import { directory } from "../directory.js";
 
 /** The close code of a session whose right was taken away, or was only lent. */
-const WITHDRAWN = 4403;
+export const WITHDRAWN = 4403;
 
 /**
  * Follows the rights on the open panes, a Map of name to { link }; returns how to stop. A session

@@ -176,10 +176,11 @@ export function tellLease({ link, notices, event }) {
       for: reason === "taken" ? undefined : 8,
     });
   } else if (you === "observer" && !holder && link.state.value.device !== "down") {
+    const may = link.state.value.rights.includes("write");
     notices.show("Nobody writes now.", {
       key: "free",
       for: 15,
-      action: { label: "Write", run: () => link.lease("request").catch(() => {}) },
+      action: may && { label: "Write", run: () => link.lease("request").catch(() => {}) },
     });
   }
 }

@@ -2,6 +2,7 @@
 // concerned.
 
 import { tellLease } from "./lease.js";
+import { WITHDRAWN } from "../lend/follow.js";
 import { byteCount, lineSettings, person, span } from "../format.js";
 
 /** Listens to `link.events` and reports. Returns a function that ends it. */
@@ -61,9 +62,16 @@ function connectionTells({ screen, notices, flow }) {
         },
       );
     },
-    closed() {
+    closed({ code, reason }) {
       away = false;
       notices.dismiss("lost");
+      // A page that may still read opens the line again, and would not say why it did.
+      if (code === WITHDRAWN && reason)
+        notices.show(`${reason[0].toUpperCase()}${reason.slice(1)}.`, {
+          kind: "warn",
+          key: "withdrawn",
+          urgent: true,
+        });
     },
   };
 }
