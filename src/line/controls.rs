@@ -164,8 +164,9 @@ async fn drain(
 
 /// Discards what the driver still holds of a seat's bytes; the queue is held until that is done. If
 /// they can neither be discarded nor leave by themselves, the device is closed and opened again:
-/// none of them may leave together with the next seat's.
-pub(super) async fn discard(shared: &Shared, seat: SeatId) {
+/// none of them may leave together with the next seat's. Returns whether it is.
+pub(super) async fn discard(shared: &Shared, seat: SeatId) -> bool {
+    let mut reopens = false;
     if let Some((port, stuck)) = shared.open_port()
         && let held = port.held().bytes
         && held > 0
@@ -180,9 +181,11 @@ pub(super) async fn discard(shared: &Shared, seat: SeatId) {
                 "the line accepts no data; reopening it"
             );
             stuck.cancel();
+            reopens = true;
         }
     }
     shared.input.go_on();
+    reopens
 }
 
 /// Whether a port still holds what it should have discarded.

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{oneshot, watch},
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{
@@ -26,6 +26,9 @@ use crate::{
 
 /// How long a step may take beyond its own time before the line counts as stuck.
 const WIRE_TIME: Duration = Duration::from_secs(2);
+
+/// How long a device that is opened again is waited for.
+const REOPENS: Duration = Duration::from_secs(2);
 
 /// How long all of it may take when the line is let go of: the daemon stops within 6 s.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -305,11 +308,20 @@ fn wire_time(shared: &Shared, step: &DeadManStep) -> Duration {
     }
 }
 
-/// Takes what is left out of the queue and the driver.
+/// Takes what is left out of the queue and the driver. A device that has to be opened again for that
+/// is waited for: its DTR and RTS move as with every opening, and the other steps come after that.
 async fn give_up(shared: &Arc<Shared>, seat: SeatId) {
+    let mut board = shared.board.subscribe();
     shared.input.cut(seat, CutPoint::All);
     shared.input.hold();
-    controls::discard(shared, seat).await;
+    if controls::discard(shared, seat).await {
+        let again = async {
+            // The sender is in `shared`.
+            let _ = board.wait_for(|board| board.state != LineState::Up).await;
+            let _ = board.wait_for(|board| board.state == LineState::Up).await;
+        };
+        let _ = timeout(REOPENS, again).await;
+    }
 }
 
 /// Does a step past the queue, as far as it can be done there.
