@@ -8,6 +8,7 @@ mod note;
 mod packed;
 mod tree;
 mod verify;
+mod witness;
 mod writer;
 
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub(crate) use self::{
     note::{VerifierKey, all as checkpoints},
     packed::pack,
     verify::{Broken, Proof, Verified, prove, verify},
+    witness::{WitnessNews, witnessed},
     writer::Audit,
 };
 use crate::config::Config;

@@ -120,6 +120,8 @@ pub(crate) enum Event<'a> {
     Fleet { gateway: &'a str, event: FleetEvent<'a> },
     /// A file of a recording began, or nothing can be recorded.
     Record { endpoint: &'a str, news: RecordNews<'a> },
+    /// The witness of the record takes no checkpoints, and why; or does again.
+    Witness { news: Result<(), &'a str> },
     /// A configuration was read again.
     Reload {
         /// What changed, or what is wrong with it.
@@ -184,6 +186,9 @@ impl Events {
     pub(crate) fn record(&self, audit: Option<Audit>) {
         let mut place = self.audit.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *place, audit);
+        if let Some(audit) = &*place {
+            audit.placed();
+        }
         drop(place);
         if let Some(before) = before {
             before.stop();
@@ -221,6 +226,7 @@ impl Events {
             | Event::Switch { .. }
             | Event::Settings { .. }
             | Event::Signals { .. }
+            | Event::Witness { .. }
             | Event::Lease { .. }
             | Event::Record { .. } => {}
         }
@@ -271,10 +277,7 @@ impl Events {
                 let (steps, principal) = (record::moved(steps), by.name.as_str());
                 tracing::debug!(endpoint, principal, "macro" = name, steps, "signals");
             }
-            Event::Switch { on: true, why } => tracing::info!(why, "key switch on"),
-            Event::Switch { on: false, why } => {
-                tracing::warn!(why, "key switch off: clients from elsewhere may only read");
-            }
+            Event::Switch { on, why } => log_switch(on, why),
             Event::DeadMan { endpoint, who, why, steps: (done, of), undone } => {
                 let principal = who.name.as_str();
                 if undone.is_some() {
@@ -287,6 +290,7 @@ impl Events {
             Event::SecondFactor(event) => second_factor::log(event),
             Event::Fleet { gateway, event } => fleet::log(gateway, event),
             Event::Record { endpoint, news } => log_record(endpoint, news),
+            Event::Witness { news } => log_witness(news),
             Event::Reload { outcome: Ok(what), .. } => tracing::info!("reloaded: {what}"),
             Event::Reload { outcome: Err(why), .. } => {
                 tracing::error!("not reloaded, everything stays as it was: {why}");
@@ -307,6 +311,21 @@ impl Events {
         } else {
             tracing::info!(peer = %client, request, status, reason, why, "refused");
         }
+    }
+}
+
+fn log_switch(on: bool, why: &str) {
+    if on {
+        tracing::info!(why, "key switch on");
+    } else {
+        tracing::warn!(why, "key switch off: clients from elsewhere may only read");
+    }
+}
+
+fn log_witness(news: Result<(), &str>) {
+    match news {
+        Ok(()) => tracing::info!("the witness has every checkpoint again"),
+        Err(why) => tracing::warn!("the witness takes no checkpoint; it is tried again: {why}"),
     }
 }
 

@@ -86,6 +86,10 @@ pub(crate) struct Metrics {
     pub reloads_failed: Counter,
     /// Events that were to be recorded and could not be.
     pub audit_lost: Counter,
+    /// Lines of the record that the newest checkpoint has.
+    pub audit_signed: Gauge,
+    /// Lines of the newest checkpoint that the witness has.
+    pub audit_witnessed: Gauge,
     refusals: Mutex<BTreeMap<&'static str, u64>>,
     endings: Mutex<BTreeMap<&'static str, u64>>,
     /// Whether a key switch is off.

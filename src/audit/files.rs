@@ -40,7 +40,7 @@ pub(super) struct Files {
     length: u64,
     pub(super) at: Position,
     /// How many lines the newest checkpoint has.
-    checked: u64,
+    pub(super) checked: u64,
 }
 
 /// What was found when the record was opened.
@@ -164,6 +164,12 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// The newest whole checkpoint of a folder, as it is signed.
+pub(super) fn newest_note(folder: &Path) -> Option<String> {
+    let text = fs::read_to_string(folder.join(CHECKPOINTS)).ok()?;
+    super::note::all(&text).filter_map(Result::ok).last().map(|note| note.text())
 }
 
 /// The newest whole checkpoint of a folder.

@@ -15,10 +15,12 @@ use std::{
 };
 
 use serde_json::{Map, Value};
+use tokio::sync::Notify;
 
 use super::{
     files::{Budget, Files, Recovered},
     line::{Entry, LOST},
+    witness::{Witness, WitnessNews},
 };
 use crate::{boot, config::AuditRules, metrics::Metrics};
 
@@ -50,6 +52,7 @@ pub(crate) struct Audit {
     queue: Mutex<Option<SyncSender<Entry>>>,
     lost: Arc<Lost>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    placed: Arc<Notify>,
 }
 
 impl Audit {
@@ -60,12 +63,19 @@ impl Audit {
     /// The folder cannot be read or written.
     pub(crate) fn start(
         folder: &Path,
-        (rules, metrics): (AuditRules, Arc<Metrics>),
+        rules: AuditRules,
+        (metrics, news): (Arc<Metrics>, WitnessNews),
         (host, start): (&str, &Entry),
     ) -> io::Result<Self> {
         let budget = Budget { file: FILE_MAX.min(rules.keep / 4), total: rules.keep };
         let (files, recovered) = Files::open(folder, host, budget)?;
         let (queue, entries) = sync_channel(QUEUE);
+        metrics.audit_signed.set(files.checked);
+        let courier = (Arc::clone(&metrics), news);
+        let witness = rules.witness.clone();
+        let placed = Arc::new(Notify::new());
+        let begin = |rules| Witness::start(rules, folder, courier, Arc::clone(&placed));
+        let witness = witness.map(begin).transpose()?;
         let lost = Arc::new(Lost { untold: AtomicU64::new(0), metrics });
         let mut writer = Writer {
             files,
@@ -74,6 +84,7 @@ impl Audit {
             boot: boot::number(),
             lost: Arc::clone(&lost),
             failed: None,
+            witness,
         };
         if recovered != Recovered::default() {
             writer.keep(&found(recovered));
@@ -81,7 +92,12 @@ impl Audit {
         writer.keep(start);
         let thread = std::thread::Builder::new().name("audit".into());
         let thread = thread.spawn(move || writer.run(&entries))?;
-        Ok(Self { queue: Mutex::new(Some(queue)), lost, thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue: Mutex::new(Some(queue)), lost, thread: Mutex::new(Some(thread)), placed })
+    }
+
+    /// From here on whoever tells of an event tells it here: the witness's thread begins.
+    pub(crate) fn placed(&self) {
+        self.placed.notify_one();
     }
 
     /// Keeps an entry. Never waits: what the queue has no room for is counted, and the record says
@@ -113,6 +129,7 @@ struct Writer {
     lost: Arc<Lost>,
     /// When the disk last failed, while it does.
     failed: Option<Instant>,
+    witness: Option<Witness>,
 }
 
 impl Writer {
@@ -132,6 +149,9 @@ impl Writer {
         self.failed = self.failed.and_then(|when| when.checked_sub(AGAIN));
         self.keep(&Entry { at: jiff::Timestamp::now(), what: "stop", ..Entry::default() });
         self.checkpoint();
+        if let Some(witness) = self.witness.take() {
+            witness.stop();
+        }
     }
 
     /// Writes a line, and before it how many are missing.
@@ -164,11 +184,15 @@ impl Writer {
     fn checkpoint(&mut self) {
         let done = self.files.checkpoint();
         if let Some(Some(note)) = self.tell_disk(done) {
+            self.lost.metrics.audit_signed.set(self.files.checked);
             if self.rules.log {
                 tracing::info!(checkpoint = note, "record signed");
             }
             if let Some(file) = &self.rules.file {
                 leave(file, &note);
+            }
+            if let Some(witness) = &self.witness {
+                witness.tell(note);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{cursor::Keys, units::Size};
+use super::{WebAddress, cursor::Keys, units::Size};
 
 /// What the record is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,17 @@ pub struct AuditRules {
     pub log: bool,
     /// A file that has each checkpoint, too.
     pub file: Option<PathBuf>,
+    /// Who is given each checkpoint, too.
+    pub witness: Option<WitnessRules>,
+}
+
+/// A server that is given each checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WitnessRules {
+    /// Where.
+    pub to: WebAddress,
+    /// The authorities of its HTTPS server; `None`: the system's.
+    pub ca: Option<PathBuf>,
 }
 
 /// Reads it.
@@ -46,7 +57,18 @@ pub(super) fn audit(k: &mut Keys<'_>) -> AuditRules {
         .uci("audit_file")
         .maybe()
         .map(|it| it.value);
-    AuditRules { folder, keep: keep.0, every, log, file }
+    let ca = k
+        .key("witness_ca", "the authorities of the witness's certificate, in PEM")
+        .without("the system's")
+        .uci("audit_witness_ca")
+        .maybe()
+        .map(|it| it.value);
+    let witness = k
+        .key("witness", "an `https://` address that each checkpoint is sent to (POST): a server that keeps them. [audit.md](audit.md#a-witness)")
+        .uci("audit_witness")
+        .maybe()
+        .map(|it| WitnessRules { to: it.value, ca });
+    AuditRules { folder, keep: keep.0, every, log, file, witness }
 }
 
 #[cfg(test)]
@@ -64,6 +86,7 @@ mod tests {
             every: Duration::from_secs(900),
             log: true,
             file: Some("/mnt/far/checkpoints".into()),
+            witness: None,
         };
         assert_eq!(config.audit, Some(wanted));
         assert!(mistakes("auth: none\naudit: { checkpoint: 1s }").contains("audit.checkpoint"));

@@ -143,6 +143,20 @@ impl Scalar for KeyPlace {
     }
 }
 
+impl Scalar for WebAddress {
+    fn read(text: &str) -> Result<Self, String> {
+        Self::parse(text)
+    }
+
+    fn kind() -> String {
+        "address".into()
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^https?://", "examples": ["https://witness.example/gw1"] })
+    }
+}
+
 /// A role's rights; the error says that there is no such role.
 pub(super) type RoleFinder<'a> = dyn FnMut(&str, &str) -> Result<RightsTable, String> + 'a;
 

@@ -65,7 +65,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 pub(crate) use admin::AdminSocket;
 pub(crate) use app::App;
-pub(crate) use audit::AuditRules;
+pub(crate) use audit::{AuditRules, WitnessRules};
 pub(crate) use carrier::CarrierLine;
 pub use carrier::CarrierRules;
 pub(crate) use dead_man::{DEAD_MAN_TIME, DeadMan, DeadManStep};

@@ -133,7 +133,7 @@ impl Daemon {
         let real = Arc::new(sims.apply(&plan, &written).await);
         let (current, config) = watch::channel(Arc::clone(&real));
         let events = Arc::new(Events::new(metrics));
-        events.record(record::open(&written, events.metrics())?);
+        events.record(record::open(&written, &events)?);
         let lines = Arc::new(Lines::new(tasks.clone(), Arc::clone(&events)));
         let edge = (tasks.clone(), stop.clone());
         let bridge = Bridge::new(config, lines, Arc::default(), events, edge);

@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use super::Fatal;
 use crate::{
-    audit::{self, Audit, Entry},
+    audit::{self, Audit, Entry, WitnessNews},
     auth::own_name,
     config::Config,
-    metrics::Metrics,
+    event::{Event, Events},
 };
 
 /// Opens it, if one is asked for. A gateway that is to record and cannot does not start.
-pub(super) fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Audit>, Fatal> {
+pub(super) fn open(config: &Config, events: &Arc<Events>) -> Result<Option<Audit>, Fatal> {
     let (Some(rules), Some(folder)) = (&config.audit, audit::folder(config)) else {
         return Ok(None);
     };
@@ -24,6 +24,9 @@ pub(super) fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Aud
     let detail = detail.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
     let at = jiff::Timestamp::now();
     let start = Entry { at, what: "start", detail, ..Entry::default() };
-    let opened = Audit::start(&folder, (rules.clone(), Arc::clone(metrics)), (&own_name(), &start));
+    let told = Arc::clone(events);
+    let news: WitnessNews = Arc::new(move |news| told.tell(Event::Witness { news }));
+    let heard = (Arc::clone(events.metrics()), news);
+    let opened = Audit::start(&folder, rules.clone(), heard, (&own_name(), &start));
     opened.map(Some).map_err(|error| Fatal::Record { folder, error })
 }

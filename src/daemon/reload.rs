@@ -51,7 +51,7 @@ impl Daemon {
 
         let doors = self.doors.bind(&plan, &new, true).map_err(|error| error.to_string())?;
         if self.written.audit != new.audit {
-            let audit = super::record::open(&new, &self.bridge.metrics)
+            let audit = super::record::open(&new, &self.bridge.events)
                 .map_err(|error| error.to_string())?;
             self.bridge.events.record(audit);
         }

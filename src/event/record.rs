@@ -112,6 +112,7 @@ pub(super) fn entry(event: &Event<'_>, frequent: &Frequent) -> Option<Entry> {
             let more = frequent.enter(endpoint, at.as_second())?;
             signals((endpoint, by), (steps, name), more)
         }
+        Event::Witness { news } => witness(news),
         Event::Reload { outcome, config } => reloaded(outcome, config),
     };
     Some(Entry { at, ..said })
@@ -165,6 +166,11 @@ fn reloaded(outcome: Result<&str, &str>, config: &Config) -> Entry {
         Err(why) => json!({ "refused": why }),
     };
     Entry { what: "reload", detail: detail(said), ..Entry::default() }
+}
+
+fn witness(news: Result<(), &str>) -> Entry {
+    let detail = detail(json!({ "up": news.is_ok(), "why": news.err() }));
+    Entry { what: "witness", detail, ..Entry::default() }
 }
 
 fn key_switch(on: bool, why: &str) -> Entry {

@@ -107,6 +107,12 @@ fn of_gateway(page: &mut Exposition, metrics: &Metrics) {
     let what = "Events that were to be recorded and could not be.";
     page.family("wsbridge_audit_lost_events", Type::Counter, what);
     page.sample("_total", &[], metrics.audit_lost.get());
+    let what = "Lines of the record that its newest checkpoint has.";
+    page.family("wsbridge_audit_signed_lines", Type::Gauge, what);
+    page.sample("", &[], metrics.audit_signed.get());
+    let what = "Lines of the record in the newest checkpoint that its witness has.";
+    page.family("wsbridge_audit_witnessed_lines", Type::Gauge, what);
+    page.sample("", &[], metrics.audit_witnessed.get());
     page.family("wsbridge_refusals", Type::Counter, "Requests refused, by reason.");
     page.by_reason(&lock(&metrics.refusals));
     page.family("wsbridge_session_endings", Type::Counter, "Sessions ended, by reason.");
@@ -359,8 +365,8 @@ mod tests {
     #[test]
     fn the_reference_parsers_take_the_page() {
         for (format, module, families) in [
-            (ExpositionFormat::OpenMetrics, "prometheus_client.openmetrics.parser", "28"),
-            (ExpositionFormat::Text, "prometheus_client.parser", "28"),
+            (ExpositionFormat::OpenMetrics, "prometheus_client.openmetrics.parser", "30"),
+            (ExpositionFormat::Text, "prometheus_client.parser", "30"),
         ] {
             let parse = format!(
                 "import sys\nfrom {module} import text_string_to_metric_families as f\n\

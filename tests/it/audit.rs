@@ -1,6 +1,7 @@
 //! The record of who did what (docs/audit.md): what is in it, that a change is found, that it goes on.
 
 mod seen;
+mod witness;
 
 use std::{
     fs,

@@ -148,6 +148,7 @@ ids! {
     TokenExpired = "token-expired",
     TokenExpires = "token-expires",
     NoRights = "no-rights",
+    AuditWitness = "audit-witness",
     Switch = "switch",
     SwitchAbsent = "switch-absent",
     SwitchDisables = "switch-disables",

@@ -6,6 +6,7 @@
 
 mod access;
 mod account;
+mod audit;
 mod certificates;
 mod clock;
 mod configuration;
@@ -122,6 +123,7 @@ fn look(machine: &Machine, args: &Args) -> DoctorReport {
     };
     access::look(&subject, &mut report);
     key_switch::look(&subject, &mut report);
+    audit::look(&subject, &mut report);
     service::look(&subject, &mut report);
     clock::look(machine, &mut report);
     certificates::look(&subject, &mut report);
