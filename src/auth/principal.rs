@@ -52,7 +52,7 @@ impl PrincipalKind {
 
     /// The kind of this word.
     pub(crate) fn of_word(word: &str) -> Option<Self> {
-        const ALL: [PrincipalKind; 7] = [
+        const ALL: [PrincipalKind; 8] = [
             PrincipalKind::User,
             PrincipalKind::Token,
             PrincipalKind::Certificate,

@@ -7,8 +7,7 @@ use tokio::time::Instant;
 use super::{
     AllowedOrigin, Auth, AuthRequest, Authority, ClientCertificate, LoginId, Moment,
     PresentedCredential, Principal, PrincipalId, SignInForm, View, Visit, asserted::is_links,
-    default_port,
-    grants::is_grants, sign_in::FoundSignIn,
+    default_port, grants::is_grants, sign_in::FoundSignIn,
 };
 use crate::{
     auth::Purpose,
