@@ -2,6 +2,7 @@
 //! change is found afterwards.
 
 mod files;
+mod keys;
 mod line;
 mod look;
 mod note;

@@ -7,6 +7,7 @@ mod record;
 mod second_factor;
 
 use std::{
+    io,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU32, Ordering},
@@ -193,6 +194,23 @@ impl Events {
         if let Some(before) = before {
             before.stop();
         }
+    }
+
+    /// Has the record signed with a new key; returns that. `None` where no record is kept. Waits for
+    /// the disk.
+    ///
+    /// # Errors
+    /// The disk is full, or fails.
+    pub(crate) fn rotate_key(
+        &self,
+        by: &PrincipalId,
+        client: ClientAddress,
+    ) -> io::Result<Option<String>> {
+        let audit = self.audit.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(audit) = &*audit else { return Ok(None) };
+        let key = audit.rotate(record::rotation(by, client))?;
+        tracing::warn!(by = by.name, key, "the record has a new key");
+        Ok(Some(key))
     }
 
     /// Tells every reader.

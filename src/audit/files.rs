@@ -7,8 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde_json::{Map, Value};
+
 use super::{
-    line::{Heading, Position},
+    keys::{self, Keys},
+    line::{Heading, Placement, Position},
     note::{Checkpoint, SignerKey},
 };
 
@@ -17,7 +20,12 @@ const EXTENSION: &str = "jsonl";
 /// Signed checkpoints, the newest last.
 pub(super) const CHECKPOINTS: &str = "checkpoints";
 /// The key that signs them, PKCS #8.
-const KEY: &str = "key";
+const KEY_FILE: &str = "key";
+/// The one that comes next, while it is announced.
+const NEXT_KEY: &str = "key.next";
+
+/// What a line that announces a key has in it, so that not every line is read.
+const ANNOUNCES: &[u8] = b"\"ev\":\"key\"";
 
 /// What limits the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +43,7 @@ pub(super) struct Files {
     budget: Budget,
     pub(super) signer: SignerKey,
     origin: String,
+    keys: Keys,
     file: File,
     /// Bytes of the file that are whole lines.
     length: u64,
@@ -59,14 +68,14 @@ impl Files {
     /// The folder or a file in it cannot be read or written.
     pub(super) fn open(folder: &Path, host: &str, budget: Budget) -> io::Result<(Self, Recovered)> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let (origin, signer) = key(folder, host)?;
+        let (origin, mut signer) = key(folder, host)?;
         let checked = newest_checkpoint(folder).map_or(0, |note| note.size);
         let mut recovered = Recovered::default();
         let mut at = Position::default();
         let mut current = None;
         for (_, path) in list(folder)?.into_iter().rev() {
             // A file whose heading was not written whole has no line.
-            let Some((position, length)) = read_through(&path)? else {
+            let Some((position, length, keys)) = read_through(&path)? else {
                 recovered.cut += fs::metadata(&path)?.len();
                 fs::remove_file(&path)?;
                 continue;
@@ -74,16 +83,20 @@ impl Files {
             let file = OpenOptions::new().append(true).open(&path)?;
             recovered.cut += file.metadata()?.len() - length;
             file.set_len(length)?;
-            (at, current) = (position, Some((file, length)));
+            (at, current) = (position, Some((file, length, keys)));
             break;
         }
-        let (file, length) = match current {
-            Some(current) => current,
-            None => begin(folder, &at.heading(&origin, &signer.verifier().to_string()), &at)?,
+        let (file, length, keys) = if let Some((file, length, keys)) = current {
+            settle(folder, &keys.key, &mut signer)?;
+            (file, length, keys)
+        } else {
+            let keys = Keys { former: Vec::new(), key: signer.verifier().to_string() };
+            let (file, length) = begin(folder, &at.heading(&origin, &keys), &at)?;
+            (file, length, keys)
         };
         recovered.missing = checked.saturating_sub(at.tree.size());
         let folder = folder.to_owned();
-        Ok((Self { folder, budget, signer, origin, file, length, at, checked }, recovered))
+        Ok((Self { folder, budget, signer, origin, keys, file, length, at, checked }, recovered))
     }
 
     /// Appends a line. One that cannot be written whole leaves nothing behind.
@@ -93,7 +106,7 @@ impl Files {
     pub(super) fn append(&mut self, line: &str) -> io::Result<()> {
         if self.length >= self.budget.file {
             self.file.sync_data()?;
-            let heading = self.at.heading(&self.origin, &self.signer.verifier().to_string());
+            let heading = self.at.heading(&self.origin, &self.keys);
             (self.file, self.length) = begin(&self.folder, &heading, &self.at)?;
             self.let_go()?;
         }
@@ -106,6 +119,38 @@ impl Files {
         self.length += bytes.len() as u64;
         self.at.pass(line.as_bytes());
         Ok(())
+    }
+
+    /// A new key from here on: `line` makes the line that announces it, of what that has to say. The
+    /// new key is on the disk before that line, so that none is announced that nobody has.
+    ///
+    /// # Errors
+    /// The disk is full, or fails: the old key goes on.
+    pub(super) fn rotate(
+        &mut self,
+        line: impl FnOnce(&Position, Map<String, Value>) -> String,
+    ) -> io::Result<String> {
+        let made = SignerKey::generate().ok_or_else(|| io::Error::other("no randomness"))?;
+        let text = super::key_file(&self.origin, &made);
+        let (_, new) = super::read_key_file(&text).ok_or(io::ErrorKind::InvalidData)?;
+        let next = self.folder.join(NEXT_KEY);
+        keep_key(&next, &text)?;
+        let (n, key) = (self.at.tree.size(), new.verifier().to_string());
+        let signed = keys::announce(&self.signer, &self.origin, n, &key);
+        let detail = [("key", &key), ("former", &self.keys.key), ("signed", &signed)];
+        let detail = detail.map(|(name, text)| (name.to_owned(), Value::from(text.as_str())));
+        let line = line(&self.at, detail.into_iter().collect());
+        if let Err(error) = self.append(&line) {
+            let _ = fs::remove_file(next);
+            return Err(error);
+        }
+        self.keys.pass(&self.origin, n, (&key, &signed)).ok_or(io::ErrorKind::InvalidData)?;
+        self.signer = new;
+        // From here on the new key counts, whatever fails: the next start finds it by its line.
+        self.file.sync_data()?;
+        fs::rename(next, self.folder.join(KEY_FILE))?;
+        File::open(&self.folder)?.sync_all()?;
+        Ok(key)
     }
 
     /// Signs what there is, if there is more than last time; the lines are on the disk first.
@@ -179,22 +224,32 @@ fn newest_checkpoint(folder: &Path) -> Option<Checkpoint> {
 }
 
 /// Where a file's lines lead, and how many of its bytes are whole lines; `None` without a heading.
-fn read_through(path: &Path) -> io::Result<Option<(Position, u64)>> {
+fn read_through(path: &Path) -> io::Result<Option<(Position, u64, Keys)>> {
     let mut bytes = Vec::new();
     File::open(path)?.read_to_end(&mut bytes)?;
     let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
     let whole = |line: &&[u8]| line.ends_with(b"\n");
     let Some(first) = lines.next().filter(whole) else { return Ok(None) };
-    let Some((_, mut at)) = Heading::read(first.trim_ascii_end()) else {
+    let Some((heading, mut at)) = Heading::read(first.trim_ascii_end()) else {
         let why = format!("{}: its first line is no heading", path.display());
         return Err(io::Error::new(io::ErrorKind::InvalidData, why));
     };
+    let Heading { origin, key, former, .. } = heading;
+    let mut keys = Keys { former, key };
     let mut length = first.len() as u64;
     for line in lines.take_while(whole) {
-        at.pass(line.trim_ascii_end());
+        let line_text = line.trim_ascii_end();
+        if line_text.windows(ANNOUNCES.len()).any(|it| it == ANNOUNCES)
+            && let Some(placed) = Placement::read(line_text)
+            && let Some(announced) = placed.announces()
+        {
+            // One that does not hold is for `verify` to find.
+            let _ = keys.pass(&origin, placed.n, announced);
+        }
+        at.pass(line_text);
         length += line.len() as u64;
     }
-    Ok(Some((at, length)))
+    Ok(Some((at, length, keys)))
 }
 
 /// A new file, with its heading and nothing else.
@@ -217,7 +272,7 @@ fn writable(path: &Path) -> io::Result<File> {
 
 /// The record's name and key, made at first.
 fn key(folder: &Path, host: &str) -> io::Result<(String, SignerKey)> {
-    let path = folder.join(KEY);
+    let path = folder.join(KEY_FILE);
     let broken = || {
         let why = format!("{}: not a key of Ed25519 in PKCS #8", path.display());
         io::Error::new(io::ErrorKind::InvalidData, why)
@@ -232,18 +287,33 @@ fn key(folder: &Path, host: &str) -> io::Result<(String, SignerKey)> {
             let origin = format!("{host}/{:08x}", u32::from_be_bytes(unique));
             let text = super::key_file(&origin, &made);
             let new = path.with_extension("new");
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&new)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
+            keep_key(&new, &text)?;
             fs::rename(&new, &path)?;
             text
         }
         Err(error) => return Err(error),
     };
     super::read_key_file(&text).ok_or_else(broken)
+}
+
+/// Writes a key file that only we can read.
+fn keep_key(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// Takes the next key, if the record's last word is that it counts; what was not announced is
+/// forgotten.
+fn settle(folder: &Path, key: &str, signer: &mut SignerKey) -> io::Result<()> {
+    let next = folder.join(NEXT_KEY);
+    let Ok(text) = fs::read_to_string(&next) else { return Ok(()) };
+    match super::read_key_file(&text) {
+        Some((_, new)) if new.verifier().to_string() == key => {
+            *signer = new;
+            fs::rename(next, folder.join(KEY_FILE))
+        }
+        _ => fs::remove_file(next),
+    }
 }

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::tree::{Frontier, Hash};
+use super::{
+    keys::{Former, KEY, Keys},
+    tree::{Frontier, Hash},
+};
 
 /// Longest line that is read; ours are far shorter.
 pub(super) const LINE_MAX: usize = 64 * 1024;
@@ -79,6 +82,9 @@ pub(super) struct Heading {
     frontier: Vec<String>,
     /// Hash of the line before it.
     prev: String,
+    /// Keys before that one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) former: Vec<Former>,
 }
 
 /// Where the next line goes.
@@ -118,14 +124,15 @@ impl Position {
     }
 
     /// The heading of a file that begins here.
-    pub(super) fn heading(&self, origin: &str, key: &str) -> String {
+    pub(super) fn heading(&self, origin: &str, keys: &Keys) -> String {
         let heading = Heading {
             audit: 1,
             origin: origin.to_owned(),
-            key: key.to_owned(),
+            key: keys.key.clone(),
             first: self.tree.size(),
             frontier: self.tree.edge().iter().map(|hash| BASE64.encode(hash)).collect(),
             prev: BASE64.encode(self.prev),
+            former: keys.former.clone(),
         };
         serde_json::to_string(&heading).unwrap_or_default()
     }
@@ -150,6 +157,12 @@ impl Placement {
     /// Reads it from a line.
     pub(super) fn read(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()
+    }
+
+    /// The key that it announces, and what the one before says of that.
+    pub(super) fn announces(&self) -> Option<(&str, &str)> {
+        let of = |name: &str| self.detail.get(name).and_then(Value::as_str);
+        if self.ev == KEY { Some((of("key")?, of("signed")?)) } else { None }
     }
 
     /// How many events are missing before it.

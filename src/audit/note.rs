@@ -82,6 +82,11 @@ impl SignerKey {
         VerifierKey::new(&self.name, key)
     }
 
+    /// The signature of a text that is no checkpoint, in base64.
+    pub(crate) fn say(&self, text: &str) -> String {
+        BASE64.encode(self.pair.sign(text.as_bytes()))
+    }
+
     /// The signed note.
     pub(crate) fn sign(&self, checkpoint: &Checkpoint) -> String {
         let text = checkpoint.to_string();
@@ -107,6 +112,12 @@ impl VerifierKey {
             .into();
         let [a, b, c, d, ..] = hash;
         Self { name: name.to_owned(), number: [a, b, c, d], key }
+    }
+
+    /// Whether this key has signed a text that is no checkpoint; the signature is in base64.
+    pub(crate) fn has_said(&self, text: &str, signature: &str) -> bool {
+        let key = UnparsedPublicKey::new(&ED25519, self.key);
+        BASE64.decode(signature).is_ok_and(|it| key.verify(text.as_bytes(), &it).is_ok())
     }
 
     /// Whether this key has signed the checkpoint.

@@ -230,3 +230,90 @@ proptest! {
         prop_assert!(verified(folder.path()).is_ok());
     }
 }
+
+fn rotate(folder: &Path) -> String {
+    let (mut files, _) = Files::open(folder, "gw1", BUDGET).unwrap();
+    files.checkpoint().unwrap();
+    let key = files
+        .rotate(|at, detail| at.line(&Entry { what: "key", detail, ..entry(0) }, ("boot", 1.5)));
+    files.checkpoint().unwrap();
+    key.unwrap()
+}
+
+#[test]
+fn a_new_key_is_followed_from_any_key_before_it() {
+    let (folder, _) = record();
+    let mut keys = vec![verified(folder.path()).unwrap().key];
+    for n in 0..3 {
+        keys.push(rotate(folder.path()));
+        write(folder.path(), BUDGET, n * 20..n * 20 + 15);
+        sign(folder.path());
+    }
+    let found = verified(folder.path()).unwrap();
+    assert_eq!((found.lines, found.signed), ((0, 88), 88));
+    assert_eq!(&found.key, keys.last().unwrap());
+    for key in &keys {
+        let known = key.parse().unwrap();
+        assert!(verify(folder.path(), &[], Some(&known)).unwrap().is_ok(), "{key}");
+    }
+    // A later file alone has the chain of keys at its beginning.
+    let newest = verify(&newest_file(folder.path()), &[], Some(&keys[0].parse().unwrap()));
+    assert!(newest.unwrap().unwrap().lines.0 > 80);
+    let (other, _) = record();
+    let other = verified(other.path()).unwrap().key.parse().unwrap();
+    assert!(verify(folder.path(), &[], Some(&other)).unwrap().is_err());
+    assert!(!folder.path().join("key.next").exists());
+}
+
+#[test]
+fn a_key_that_the_one_before_has_not_signed_is_found() {
+    let (folder, _) = record();
+    let foreign = SignerKey::from_pkcs8("gw1", &SignerKey::generate().unwrap()).unwrap();
+    let (mut files, _) = Files::open(folder.path(), "gw1", BUDGET).unwrap();
+    let mut detail = serde_json::Map::new();
+    for (name, text) in
+        [("key", foreign.verifier().to_string()), ("signed", foreign.say("wsbridge audit key\n"))]
+    {
+        detail.insert(name.to_owned(), text.into());
+    }
+    let line = files.at.line(&Entry { what: "key", detail, ..entry(0) }, ("boot", 1.5));
+    files.append(&line).unwrap();
+    drop(files);
+    let told = verified(folder.path());
+    assert!(matches!(told, Err(Broken::Key { .. })), "{told:?}");
+}
+
+#[test]
+fn a_key_file_that_was_replaced_is_found_with_the_key_that_was_kept() {
+    let (folder, _) = record();
+    let kept = verified(folder.path()).unwrap().key.parse().unwrap();
+    let (other, _) = record();
+    fs::copy(other.path().join("key"), folder.path().join("key")).unwrap();
+    write(folder.path(), BUDGET, 40..45);
+    sign(folder.path());
+    for key in [None, Some(&kept)] {
+        assert!(verify(folder.path(), &[], key).unwrap().is_err());
+    }
+}
+
+#[test]
+fn a_new_key_survives_a_loss_of_power_at_each_step() {
+    // The next key was kept, and its line not written.
+    let (folder, _) = record();
+    let before = verified(folder.path()).unwrap().key;
+    let (other, _) = record();
+    fs::copy(other.path().join("key"), folder.path().join("key.next")).unwrap();
+    write(folder.path(), BUDGET, 40..45);
+    sign(folder.path());
+    assert_eq!(verified(folder.path()).unwrap().key, before);
+    assert!(!folder.path().join("key.next").exists());
+    // Its line was written, and the file not renamed.
+    let old = fs::read(folder.path().join("key")).unwrap();
+    let new = rotate(folder.path());
+    fs::rename(folder.path().join("key"), folder.path().join("key.next")).unwrap();
+    fs::write(folder.path().join("key"), old).unwrap();
+    write(folder.path(), BUDGET, 50..75);
+    sign(folder.path());
+    let found = verified(folder.path()).unwrap();
+    assert_eq!((found.key, found.lines.1), (new, found.signed));
+}

@@ -5,6 +5,7 @@ use std::{fs, io, path::Path};
 
 use super::{
     files::{self, CHECKPOINTS},
+    keys::Keys,
     line::{Heading, LINE_MAX, Placement, Position},
     note::{self, SignedCheckpoint, VerifierKey},
     tree::{self, Frontier, Hash},
@@ -21,6 +22,12 @@ pub(crate) enum Broken {
         "{file}, line {line}: number {is} where {wanted} belongs: lines are missing or out of order"
     )]
     Number { file: String, line: usize, is: u64, wanted: u64 },
+    /// It announces a key that the one before has not signed for.
+    #[error("{file}, line {line}: a new key that the one before it has not signed")]
+    Key { file: String, line: usize },
+    /// The key that was given is none of the record's.
+    #[error("signed with {is}, and not with the key that was given")]
+    OtherKey { is: String },
     /// It is no line of a record.
     #[error("{file}, line {line}: not a line of a record")]
     Foreign { file: String, line: usize },
@@ -76,7 +83,7 @@ pub(crate) struct Proof {
 /// A record as it was read.
 struct Read {
     origin: String,
-    key: String,
+    keys: Keys,
     /// The tree before the first line that is kept.
     before: Frontier,
     leaves: Vec<Hash>,
@@ -112,7 +119,7 @@ pub(crate) fn verify(
         Err(broken) => return Ok(Err(broken)),
     };
     let lines = (read.before.size(), end);
-    let Read { origin, key, torn, lost, .. } = read;
+    let Read { origin, keys: Keys { key, .. }, torn, lost, .. } = read;
     let checkpoint = own.last().map(SignedCheckpoint::text);
     Ok(Ok(Verified { origin, key, lines, signed, torn, lost, checkpoint }))
 }
@@ -194,14 +201,18 @@ fn follow(
     let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').enumerate();
     let first = lines.next().map(|(_, line)| line.trim_ascii_end());
     let (heading, start) = first.and_then(Heading::read).ok_or_else(|| foreign(1))?;
-    let Heading { origin, key, .. } = heading;
+    let Heading { origin, key, former, .. } = heading;
+    let keys = Keys { former, key };
+    if !keys.hold(&origin) {
+        return Err(Broken::Key { file: name.to_owned(), line: 1 });
+    }
     let (read, at) = all.get_or_insert_with(|| {
         let before = start.tree.clone();
-        let (origin, key) = (origin.clone(), key.clone());
+        let (origin, keys) = (origin.clone(), keys.clone());
         let (leaves, lines) = (Vec::new(), Vec::new());
-        (Read { origin, key, before, leaves, lines, torn: 0, lost: 0 }, start.clone())
+        (Read { origin, keys, before, leaves, lines, torn: 0, lost: 0 }, start.clone())
     });
-    if *at != start || read.origin != origin || read.key != key {
+    if *at != start || read.origin != origin || read.keys != keys {
         return Err(Broken::Apart { file: name.to_owned() });
     }
     for (n, line) in lines {
@@ -223,6 +234,10 @@ fn follow(
         if !placed.follows(&at.prev) {
             return Err(Broken::Changed { file: name.to_owned(), line: n + 1 });
         }
+        if let Some(announced) = placed.announces() {
+            let passed = read.keys.pass(&read.origin, placed.n, announced);
+            passed.ok_or_else(|| Broken::Key { file: name.to_owned(), line: n + 1 })?;
+        }
         read.lost += placed.lost();
         at.pass(whole);
         read.leaves.push(tree::leaf(whole));
@@ -239,10 +254,13 @@ fn matches<'a>(
     notes: impl Iterator<Item = &'a SignedCheckpoint>,
     key: Option<&VerifierKey>,
 ) -> Result<u64, Broken> {
-    let named = read.key.parse().map_err(Broken::Note)?;
-    let key = key.unwrap_or(&named);
+    // A key that is none of the record's has to have signed everything, which it has not.
+    let other = key.filter(|key| !read.keys.has(key));
     let mut notes: Vec<_> = notes.collect();
     notes.sort_by_key(|note| note.checkpoint.size);
+    if other.is_some() && notes.is_empty() {
+        return Err(Broken::OtherKey { is: read.keys.key.clone() });
+    }
     let mut tree = read.before.clone();
     let mut leaves = read.leaves.iter();
     let mut signed = 0;
@@ -251,6 +269,10 @@ fn matches<'a>(
         if *origin != read.origin {
             return Err(Broken::Origin { origin: origin.clone() });
         }
+        let key = match other {
+            Some(key) => key.clone(),
+            None => read.keys.of_size(*size).parse().map_err(Broken::Note)?,
+        };
         if !key.has_signed(note) {
             return Err(Broken::Signature { size: *size, key: key.to_string() });
         }

@@ -46,10 +46,18 @@ impl Lost {
     }
 }
 
+/// What the thread has to do.
+#[derive(Debug)]
+enum Job {
+    Keep(Entry),
+    /// A new key; the answer is that key, or why there is none.
+    Rotate(Entry, SyncSender<io::Result<String>>),
+}
+
 /// The record, for whoever has something to tell.
 #[derive(Debug)]
 pub(crate) struct Audit {
-    queue: Mutex<Option<SyncSender<Entry>>>,
+    queue: Mutex<Option<SyncSender<Job>>>,
     lost: Arc<Lost>,
     thread: Mutex<Option<JoinHandle<()>>>,
     placed: Arc<Notify>,
@@ -105,9 +113,23 @@ impl Audit {
     pub(crate) fn tell(&self, entry: Entry) {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(queue) = &*queue else { return };
-        if matches!(queue.try_send(entry), Err(TrySendError::Full(_))) {
+        if matches!(queue.try_send(Job::Keep(entry)), Err(TrySendError::Full(_))) {
             self.lost.one();
         }
+    }
+
+    /// Goes on with a new key, which `entry` announces. Waits for the disk.
+    ///
+    /// # Errors
+    /// The disk is full, or fails: the old key goes on.
+    pub(crate) fn rotate(&self, entry: Entry) -> io::Result<String> {
+        let (done, answer) = sync_channel(1);
+        let stopped = || io::Error::other("the record is stopped");
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let queue = queue.ok_or_else(stopped)?;
+        queue.send(Job::Rotate(entry, done)).map_err(|_| stopped())?;
+        drop(queue);
+        answer.recv().map_err(|_| stopped())?
     }
 
     /// Writes what waits, and the last checkpoint.
@@ -133,11 +155,14 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(&mut self, entries: &Receiver<Entry>) {
+    fn run(&mut self, jobs: &Receiver<Job>) {
         let mut due = Instant::now() + self.rules.every;
         loop {
-            match entries.recv_timeout(due.saturating_duration_since(Instant::now())) {
-                Ok(entry) => self.keep(&entry),
+            match jobs.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(Job::Keep(entry)) => self.keep(&entry),
+                Ok(Job::Rotate(entry, done)) => {
+                    let _ = done.send(self.rotate(entry));
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     self.checkpoint();
                     due = Instant::now() + self.rules.every;
@@ -152,6 +177,17 @@ impl Writer {
         if let Some(witness) = self.witness.take() {
             witness.stop();
         }
+    }
+
+    /// What the old key has not signed, it signs before it goes.
+    fn rotate(&mut self, entry: Entry) -> io::Result<String> {
+        self.checkpoint();
+        let clock = (self.boot.clone(), boot::uptime().as_secs_f64());
+        let key = self.files.rotate(|at, detail| {
+            at.line(&Entry { detail, ..entry }, (clock.0.as_str(), clock.1))
+        })?;
+        self.checkpoint();
+        Ok(key)
     }
 
     /// Writes a line, and before it how many are missing.

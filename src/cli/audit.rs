@@ -8,7 +8,12 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Serialize};
 
-use super::{CommandError, Outcome, SysExit, load, print, which::Which};
+use super::{
+    CommandError, Outcome, SysExit,
+    admin::{self, AdminPlace},
+    lent, load, print,
+    which::Which,
+};
 use crate::audit::{self, Broken, Proof, Verified, VerifierKey};
 
 /// Arguments of `wsbridge audit`.
@@ -24,6 +29,8 @@ enum AuditCommand {
     Verify(VerifyArgs),
     /// Prove that one line is in the record, without showing the others.
     Prove(ProveArgs),
+    /// Sign the record of the running gateway with a new key from here on.
+    RotateKey(RotateArgs),
     /// Print the key that verifies the record's checkpoints, to be kept elsewhere.
     #[command(after_help = "Examples:\n  wsbridge audit key")]
     Key(PlaceArgs),
@@ -62,6 +69,18 @@ struct VerifyArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The old key signs for the new one in a line of the record, so that `verify` follows. Keep the new key, which is printed, where you kept the old one: what the old one signs from now on counts no more.
+
+Examples:
+  sudo wsbridge audit rotate-key"
+)]
+struct RotateArgs {
+    #[command(flatten)]
+    place: AdminPlace,
+}
+
+#[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   wsbridge audit prove 4711 > line-4711.json")]
 struct ProveArgs {
@@ -97,6 +116,10 @@ pub(crate) fn run(args: &Args) -> Outcome {
         }
         AuditCommand::Verify(args) => verify(args),
         AuditCommand::Prove(args) => prove(args),
+        AuditCommand::RotateKey(args) => {
+            let told = admin::ask(&args.place, "/api/audit/key", Some(&serde_json::json!({})))?;
+            print(&format!("{}\n", lent::text(&told, "key")))
+        }
         AuditCommand::Key(place) => {
             let place = place.find()?;
             let Verified { key, .. } = judged(&place, audit::verify(&place, &[], None))?;

@@ -118,6 +118,11 @@ pub(super) fn entry(event: &Event<'_>, frequent: &Frequent) -> Option<Entry> {
     Some(Entry { at, ..said })
 }
 
+/// The line that announces a new key, without what that says.
+pub(super) fn rotation(by: &PrincipalId, client: ClientAddress) -> Entry {
+    Entry { at: jiff::Timestamp::now(), ..self::by("key", by, client) }
+}
+
 /// How the lines moved: `dtr on rts off, break on`.
 pub(super) fn moved(steps: &[Step]) -> String {
     let words = |change: &Levels| {

@@ -1,6 +1,6 @@
 //! The record of who did what, for those who watch over sessions.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, sync::Arc};
 
 use axum::{
     body::Body,
@@ -11,10 +11,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::{Bridge, ask, disk::blocking, download::streamed, pages::content, visitor::Visitor};
+use super::{
+    Bridge, ask,
+    disk::blocking,
+    download::streamed,
+    pages::{content, json_body},
+    visitor::Visitor,
+};
 use crate::{
     audit::{self, Place, Verified},
-    auth::Purpose,
+    auth::{PrincipalKind, Purpose},
     config::{Rights, RightsTable},
     wire::close::Refusal,
 };
@@ -42,6 +48,11 @@ struct Wish {
     /// How many lines.
     limit: Option<usize>,
 }
+
+/// `{}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Empty {}
 
 /// What is wanted of it, as far as somebody may see it.
 struct Wanted {
@@ -158,6 +169,21 @@ pub(super) async fn verify(visitor: Visitor, request: Request) -> Result<Respons
         Err(broken) => json!({ "whole": false, "why": broken.to_string() }),
     };
     Ok(content("application/json", said.to_string()))
+}
+
+/// `POST /api/audit/key`: a new key from here on. For this machine alone.
+pub(super) async fn rotate(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+    let (request, body) = ask::parted(request);
+    let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Change)).await?;
+    let Empty {} = json_body(request.headers(), body, "send {}").await?;
+    if principal.id.kind != PrincipalKind::Local {
+        return Err(Refusal::Forbidden);
+    }
+    let (bridge, client) = (Arc::clone(&visitor.bridge), visitor.connection.peer.client);
+    let key = blocking(move || bridge.events.rotate_key(&principal.id, client)).await?;
+    let key = key.map_err(|error| Refusal::NotKept(error.to_string()))?;
+    let key = key.ok_or(Refusal::NotFound)?;
+    Ok(content("application/json", json!({ "key": key }).to_string()))
 }
 
 /// `GET /api/audit/record.tar`: all of it, to be verified elsewhere.

@@ -200,6 +200,7 @@ fn routes(assets: &[assets::Asset]) -> Router {
         .route("/api/audit", get(page(audit::page)))
         .route("/api/audit/verify", get(page(audit::verify)))
         .route("/api/audit/record.tar", get(page(audit::packed)))
+        .route("/api/audit/key", post(page(audit::rotate)))
         .route("/api/sessions", get(page(kick::sessions)))
         .route("/api/sessions/{id}/end", post(page(kick::end)))
         .route("/api/sessions/{id}/hold", post(page(kick::hold)))

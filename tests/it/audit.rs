@@ -247,3 +247,37 @@ fn traffic_goes_on_when_the_record_cannot_and_what_is_missing_is_told() {
     assert!(code == 0 && told.contains("signed to its end"), "{told}");
     assert!(told.contains(&format!("{lost} events could not be recorded")), "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_new_key_is_taken_on_this_machine_and_the_old_one_still_verifies() {
+    let (place, pty) = (TempDir::new().unwrap(), Pty::new());
+    let folder = place.path().join("audit");
+    let mut daemon = Daemon::start(&config(&folder, &pty));
+    let socket = daemon.folder().join("admin.sock");
+    let (_, old) = audit(&["key"], &folder);
+    let rotate = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wsbridge"));
+        command.args(["audit", "rotate-key", "--socket"]).arg(&socket).output().unwrap()
+    };
+    let done = rotate();
+    let new = String::from_utf8(done.stdout).unwrap();
+    assert!(done.status.success() && new.trim() != old.trim(), "{new}");
+    let bearer = "Authorization: Bearer wsb_anna\r\nContent-Type: application/json\r\n";
+    assert_eq!(status(&ask(daemon.address(), "POST", "/api/audit/key", bearer, "{}")), 403);
+    happens(&daemon).await;
+    assert!(daemon.stop().success());
+    for key in [&old, &new] {
+        let (code, told) = audit(&["verify", "--key", key.trim()], &folder);
+        assert!(code == 0 && told.contains("signed to its end"), "{told}");
+    }
+    let (_, proof) = audit(&["prove", "1"], &folder);
+    let kept = place.path().join("proof.json");
+    fs::write(&kept, proof).unwrap();
+    assert_eq!(audit(&["verify", "--key", new.trim(), "--proof"], &kept).0, 0);
+    let announced = events(&folder).into_iter().find(|event| event["ev"] == "key").unwrap();
+    assert_eq!(
+        (&announced["who"], &announced["detail"]["key"]),
+        (&json!("local"), &json!(new.trim()))
+    );
+    assert_eq!(rotate().status.code(), Some(69));
+}
