@@ -11,13 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::{
-    Bridge, ask,
-    disk::blocking,
-    download::streamed,
-    pages::{content, json_body},
-    visitor::Visitor,
-};
+use super::{Bridge, ask, disk::blocking, download::streamed, pages::content, visitor::Visitor};
 use crate::{
     audit::{self, Place, Verified},
     auth::{PrincipalKind, Purpose},
@@ -173,9 +167,8 @@ pub(super) async fn verify(visitor: Visitor, request: Request) -> Result<Respons
 
 /// `POST /api/audit/key`: a new key from here on. For this machine alone.
 pub(super) async fn rotate(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
-    let (request, body) = ask::parted(request);
-    let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Change)).await?;
-    let Empty {} = json_body(request.headers(), body, "send {}").await?;
+    let (principal, _, said) = visitor.change(request).await?;
+    let Empty {} = said.read("send {}")?;
     if principal.id.kind != PrincipalKind::Local {
         return Err(Refusal::Forbidden);
     }

@@ -368,9 +368,10 @@ fn turned_away(
         return Err(refusal);
     };
     // Between client and gateway, not between gateway and device: whoever resumes goes on trying.
-    let ended = match refusal {
-        Refusal::Unreachable(why) | Refusal::TargetTimeout(why) => Ended::Away(why),
-        other => told(other),
+    let ended = if let Refusal::Unreachable(why) | Refusal::TargetTimeout(why) = refusal {
+        Ended::Away(why)
+    } else {
+        told(refusal)
     };
     let held = Arc::clone(&visitor.connection);
     visitor.bridge.tasks.spawn(async move {
