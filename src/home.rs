@@ -26,6 +26,10 @@ const PAUSE_MOST: Duration = Duration::from_secs(60);
 /// A socket that lasted this long was a good one: the next attempt comes at once.
 const GOOD: Duration = Duration::from_secs(60);
 
+/// A certificate that was renewed is not renewed again for this long, whatever a clock says: one that
+/// is ahead sees every certificate as due.
+const RENEWED: Duration = Duration::from_secs(24 * 3600);
+
 /// How an attempt ended.
 #[derive(Debug)]
 enum Outcome {
@@ -33,13 +37,15 @@ enum Outcome {
     Failed(String),
     /// The hub said goodbye.
     Bye(ByeReason, Duration),
+    /// There is a new certificate: the next attempt is with that.
+    Renewed,
 }
 
 /// Calls home for as long as the gateway runs.
 pub(crate) async fn run(bridge: Arc<Bridge>) {
     let (stop, instance) = (bridge.stop.clone(), identity::random_text());
     let calling = async {
-        let mut pause = Duration::ZERO;
+        let (mut pause, mut renewed) = (Duration::ZERO, None::<Instant>);
         loop {
             let folder = Identity::folder(&bridge.config().state_directory);
             let Some(identity) = own(&folder) else {
@@ -52,12 +58,17 @@ pub(crate) async fn run(bridge: Arc<Bridge>) {
                 hub: identity.url(),
                 gateway: identity.gateway.clone(),
             });
-            let began = Instant::now();
+            let (began, renews) =
+                (Instant::now(), renewed.is_none_or(|at| at.elapsed() >= RENEWED));
             let outcome = tokio::select! {
-                outcome = once(&bridge, &identity, &folder, &instance) => outcome,
+                outcome = once(&bridge, &identity, (folder.as_path(), renews), &instance) => outcome,
                 // It may be another hub now.
                 () = bridge.enrolled.notified() => { pause = Duration::ZERO; continue; }
             };
+            if matches!(outcome, Outcome::Renewed) {
+                renewed = Some(Instant::now());
+                continue;
+            }
             pause = next_pause(pause, began.elapsed(), &outcome);
             let why = told(&identity, &outcome);
             bridge.home.send_replace(Standing::Failed {
@@ -91,6 +102,7 @@ fn own(folder: &Path) -> Option<Identity> {
 fn next_pause(before: Duration, lasted: Duration, outcome: &Outcome) -> Duration {
     let wanted = match outcome {
         Outcome::Bye(_, after) => *after,
+        Outcome::Renewed => Duration::ZERO,
         Outcome::Failed(_) if lasted >= GOOD => Duration::from_secs(1),
         Outcome::Failed(_) => (before * 2).clamp(Duration::from_secs(1), PAUSE_MOST),
     };
@@ -105,6 +117,7 @@ fn told(identity: &Identity, outcome: &Outcome) -> String {
     let hub = identity.url();
     let why = match outcome {
         Outcome::Failed(why) => why.clone(),
+        Outcome::Renewed => return String::new(),
         Outcome::Bye(ByeReason::Restart, _) => {
             tracing::info!(hub, "the hub starts anew");
             return "the hub starts anew".to_owned();
@@ -127,17 +140,21 @@ fn told(identity: &Identity, outcome: &Outcome) -> String {
 }
 
 /// One attempt: renews what is due, and serves the control socket to its end.
-async fn once(bridge: &Arc<Bridge>, identity: &Identity, folder: &Path, instance: &str) -> Outcome {
+async fn once(
+    bridge: &Arc<Bridge>,
+    identity: &Identity,
+    (folder, renews): (&Path, bool),
+    instance: &str,
+) -> Outcome {
     let way = match Way::new(bridge, identity, folder) {
         Ok(way) => way,
         Err(why) => return Outcome::Failed(why),
     };
-    if identity::is_due(folder, unix_now()) {
+    if renews && identity::is_due(folder, unix_now()) {
         match renew(&way, identity, folder).await {
             Ok(()) => {
                 tracing::info!("the certificate for the hub is renewed");
-                // The next attempt is with the new one.
-                return Outcome::Bye(ByeReason::Restart, Duration::ZERO);
+                return Outcome::Renewed;
             }
             Err(why) => tracing::warn!("the certificate for the hub cannot be renewed: {why}"),
         }

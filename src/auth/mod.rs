@@ -25,6 +25,7 @@ mod penalty;
 mod places;
 mod principal;
 mod programs;
+mod proved;
 mod proxy;
 mod rates;
 mod second_factors;
@@ -87,15 +88,13 @@ use self::{
     passwords::Passwords,
     penalty::Penalties,
     programs::Codes,
+    proved::{is_browser, own_origin, proof},
     proxy::Unnamed,
     secrets::{OWN_PREFIX, hex, is_own_form, is_random_text, random, random_text},
     tickets::Tickets,
 };
 pub use self::{hashing::hash_password, host::own_name};
-use crate::{
-    config::{Config, Origin},
-    wire::close::Refusal,
-};
+use crate::{config::Config, wire::close::Refusal};
 
 /// What a connection came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -405,41 +404,6 @@ impl Auth {
     fn penalties(&self) -> MutexGuard<'_, Penalties> {
         self.penalties.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Our own origin as the client sees it.
-fn own_origin(view: &View) -> Option<Origin> {
-    let authority = Authority::parse(&view.host)?;
-    let scheme = if view.tls { "https" } else { "http" };
-    let port = authority.port.unwrap_or_else(|| default_port(scheme));
-    Some(Origin { scheme: scheme.to_owned(), host: authority.host, port })
-}
-
-fn proof(ask: &AuthRequest<'_>, visit: &Visit, principal: &Principal) -> Proof {
-    match (&ask.shown, principal.id.kind) {
-        (PresentedCredential::Bearer(_) | PresentedCredential::Ticket(_), _)
-        | (_, PrincipalKind::Local) => Proof::Deliberate,
-        (
-            _,
-            PrincipalKind::User
-            | PrincipalKind::Token
-            | PrincipalKind::Certificate
-            | PrincipalKind::Identity
-            | PrincipalKind::Grant
-            | PrincipalKind::Link,
-        ) => Proof::Automatic,
-        (_, PrincipalKind::Open) if visit.view.here => Proof::OpenHere,
-        (_, PrincipalKind::Open) => Proof::OpenElsewhere,
-    }
-}
-
-/// Whether only a browser would send this: a cookie of ours (other programs on this host have
-/// cookies, too, and scripts keep them), or Sec-Fetch-*. WebSocket clients of Node.js send
-/// Sec-Fetch-Mode with a handshake; browsers send Origin with each (RFC 6455 section 4.1).
-fn is_browser(ask: &AuthRequest<'_>, view: &View) -> bool {
-    signing::has_cookie(ask.cookie, view)
-        || ask.signs.site.is_some()
-        || (ask.purpose != Purpose::Upgrade && ask.signs.mode.is_some())
 }
 
 /// Seconds since 1970.
