@@ -101,10 +101,8 @@ export function signInForm({ class: look, above, below, again, done = () => {} }
    */
   function wait(seconds) {
     button.disabled = true;
-    say(
-      problem,
-      `Too many wrong ${second.shown ? "codes" : "passwords"} from here. Try again in ${seconds} s.`,
-    );
+    const what = second.shown ? "codes" : "passwords";
+    say(problem, `Too many wrong ${what} from here. Try again in ${seconds} s.`);
     pause.start(seconds);
   }
 
