@@ -207,3 +207,63 @@ impl Asserted {
         self.client.map_or(ClientAddress::Local, ClientAddress::Forwarded)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    fn said(id: &str) -> Assertion {
+        Assertion {
+            hub: "hub".to_owned(),
+            gateway: "gw-1".to_owned(),
+            instance: "a".to_owned(),
+            who: "anna".to_owned(),
+            rights: [(
+                "*".to_owned(),
+                ["read", "write", "grant", "fly"].map(str::to_owned).to_vec(),
+            )]
+            .into(),
+            client: None,
+            page: AssertedPage::Own,
+            auth_time: Some(900),
+            issued: 1000,
+            expires: 1060,
+            id: id.to_owned(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_assertion_counts_once_and_what_it_said_for_as_long_as_a_session_may_be_resumed() {
+        let auth = Auth::default();
+        let held = auth.take_assertion(said("x"), "hub.example", 1000).unwrap();
+        let login = held.asserted.login;
+        assert!(is_links(login));
+        assert!(auth.take_assertion(said("x"), "hub.example", 1060).is_err());
+        let other = auth.take_assertion(said("y"), "hub.example", 1000).unwrap();
+        assert!(other.asserted.login != login);
+        assert!(auth.assertions.left(login).is_some());
+        drop(held);
+        tokio::time::advance(AFTERWARDS / 2).await;
+        assert!(auth.assertions.left(login).is_some());
+        tokio::time::advance(AFTERWARDS / 2).await;
+        assert!(auth.assertions.left(login).is_none());
+        // One whose link goes on still counts.
+        assert!(auth.assertions.left(other.asserted.login).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_hub_gives_what_the_gateway_allows_and_no_right_that_nobody_knows() {
+        let auth = Auth::default();
+        let text = "auth: none\nendpoints: { a: { sim: echo }, b: { sim: echo } }\n\
+                    call_home: { allow: { a: [ read, signals ] } }";
+        let (config, _) = parse(text, "w", &|_| Err(String::new())).unwrap();
+        let held = auth.take_assertion(said("x"), "hub.example", 1000).unwrap();
+        let who = PrincipalId::new(PrincipalKind::Link, "anna");
+        let found = auth.find_with(&config, &who, Some(held.asserted.login)).unwrap();
+        assert_eq!((found.rights.on("a"), found.rights.on("b")), (Rights::READ, Rights::NONE));
+        // Nobody of this gateway's is taken for him, nor he for them.
+        let user = PrincipalId::new(PrincipalKind::User, "anna");
+        assert!(auth.find_with(&config, &user, Some(held.asserted.login)).is_none());
+    }
+}

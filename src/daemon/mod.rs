@@ -277,6 +277,9 @@ impl Daemon {
 
 /// Makes this daemon a hub, if its configuration says so. It serves its own lines in any case.
 fn open_hub(bridge: &Bridge, config: &Config) {
+    if let Some(hub) = bridge.hub.get().filter(|hub| config.hub.as_ref() != Some(&hub.rules)) {
+        tracing::warn!("{hub} stays that until the gateway is restarted, whatever `hub:` says now");
+    }
     let Some(rules) = &config.hub else { return };
     match bridge.hub.open(&config.state_directory, rules, unix_now()) {
         Ok(()) => {

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use tokio::{
     io::AsyncWriteExt as _,
+    sync::Semaphore,
     time::{Instant, timeout},
 };
 
@@ -25,6 +26,9 @@ const LINKS: usize = 64;
 /// directly, nor the other way round.
 static PLACES: LazyLock<Arc<Admission>> = LazyLock::new(Arc::default);
 
+/// Links that have not become a WebSocket, at a time: a hub that asks for more at once is not served.
+static BEGUN: Semaphore = Semaphore::const_new(LINKS);
+
 /// Dials it, and serves it to its end.
 pub(super) async fn serve(
     bridge: Arc<Bridge>,
@@ -33,6 +37,9 @@ pub(super) async fn serve(
     key: &str,
     held: HeldAssertion,
 ) {
+    let Ok(_place) = BEGUN.try_acquire() else {
+        return tracing::warn!("a link is not dialled: the hub asks for too many at once");
+    };
     let limits = bridge.config().limits;
     let (stream, early) = match timeout(limits.handshake, dial(site, way, key)).await {
         Ok(Ok(dialled)) => dialled,

@@ -13,6 +13,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
 };
 use serde_json::json;
+use tokio_tungstenite::tungstenite::{Message, WebSocket, protocol::Role};
 
 use super::{ECHO, Gateway, Hub};
 use crate::harness::{PATIENCE, client::status, until};
@@ -90,6 +91,19 @@ fn asked(hub: &Hub, whose: Option<&Gateway>, request: &str) -> String {
     String::from_utf8_lossy(&answer[..read]).into_owned()
 }
 
+/// A control socket in a gateway's name, of whoever has its key.
+fn called(hub: &Hub, gateway: &Gateway) -> WebSocket<StreamOwned<ClientConnection, TcpStream>> {
+    let mut stream = as_gateway(hub, Some(gateway));
+    stream.write_all(format!("{HOME}\r\n\r\n").as_bytes()).unwrap();
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    assert_eq!(status(&String::from_utf8_lossy(&head)), 101);
+    WebSocket::from_raw_socket(stream, Role::Client, None)
+}
+
 const HOME: &str = "GET /home HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                     Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: wsbridge.home.v1";
 
@@ -120,23 +134,6 @@ fn nobody_without_a_certificate_is_a_gateway_and_a_gateway_is_nothing_else() {
     // Nobody makes tokens or revokes from the network, whatever his rights.
     for path in ["/api/hub", "/api/hub/tokens", "/api/home"] {
         assert_eq!(hub.get(path, "boss").0, 403, "{path}");
-    }
-}
-
-#[test]
-fn a_link_is_for_the_gateway_that_was_asked_whoever_knows_its_key() {
-    let hub = Hub::start();
-    let (victim, thief) = (Gateway::start(ECHO, ""), Gateway::start(ECHO, ""));
-    victim.enrol(&hub, "gw-1");
-    thief.enrol(&hub, "gw-2");
-    // The victim is stopped, so that its order, with the link's key, stays unused; whatever key the
-    // thief shows, he is asked for his own.
-    for key in ["A".repeat(43), "../gw-1".to_owned(), "%2e%2e".to_owned()] {
-        let request = format!(
-            "GET /link/{key} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: wsbridge-link"
-        );
-        let answer = asked(&hub, Some(&thief), &request);
-        assert!(matches!(status(&answer), 400 | 404), "{answer}");
     }
 }
 
@@ -209,7 +206,6 @@ fn a_hub_gives_no_more_than_the_gateways_own_configuration_lets_it() {
 
 #[test]
 fn a_gateway_that_sends_nonsense_is_cut_off_and_the_others_are_not() {
-    use tokio_tungstenite::tungstenite::{Message, WebSocket, protocol::Role};
     let hub = Hub::start();
     let (good, bad) = (Gateway::start(ECHO, ""), Gateway::start(ECHO, ""));
     good.enrol(&hub, "gw-1");
@@ -226,16 +222,7 @@ fn a_gateway_that_sends_nonsense_is_cut_off_and_the_others_are_not() {
         ),
         ("{\"type\":\"hello\",\"instance\":\"x\",\"version\":\"v\"}".to_owned(), true),
     ] {
-        let mut stream = as_gateway(&hub, Some(&bad));
-        stream.write_all(format!("{HOME}\r\n\r\n").as_bytes()).unwrap();
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") {
-            stream.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
-        assert_eq!(status(&String::from_utf8_lossy(&head)), 101);
-        let mut socket = WebSocket::from_raw_socket(stream, Role::Client, None);
+        let mut socket = called(&hub, &bad);
         let _ = socket.send(Message::text(said.clone()));
         let answer =
             socket.read().map(|it| it.into_text().map(|it| it.to_string()).unwrap_or_default());
@@ -245,4 +232,71 @@ fn a_gateway_that_sends_nonsense_is_cut_off_and_the_others_are_not() {
         assert!(answer.contains(wanted) || (!fits && answer.is_empty()), "{said:.40}: {answer}");
     }
     assert_eq!(hub.get("/g/gw-1/api/endpoints", "boss").0, 200);
+}
+
+#[test]
+fn a_link_is_its_own_gateways_and_what_that_answers_cannot_become_a_page_of_the_hubs() {
+    let hub = Hub::start();
+    let gateway = Gateway::start(ECHO, "");
+    gateway.enrol(&hub, "gw-1");
+    let thief = Gateway::start(ECHO, "");
+    thief.enrol(&hub, "gw-2");
+    // From here on somebody else has its key: he takes its place, and answers in its name.
+    gateway.daemon.signal(rustix::process::Signal::STOP);
+    let mut socket = called(&hub, &gateway);
+    let said = |text: &str| Message::text(text.to_owned());
+    socket.send(said(r#"{"type":"hello","instance":"evil","version":"v"}"#)).unwrap();
+    let welcome = socket.read().unwrap().into_text().unwrap().to_string();
+    assert!(welcome.contains("\"welcome\""), "{welcome}");
+    let hub = &hub;
+    let (gateway, thief) = (&gateway, &thief);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let order = loop {
+                let text = socket.read().unwrap().into_text().unwrap_or_default().to_string();
+                if text.contains("\"link\"") {
+                    break serde_json::from_str::<serde_json::Value>(&text).unwrap();
+                }
+            };
+            let told = json!({ "type": "dialling", "re": order["id"] });
+            socket.send(said(&told.to_string())).unwrap();
+            let key = order["key"].as_str().unwrap();
+            let ask = format!(
+                "GET /link/{key} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: wsbridge-link"
+            );
+            // Another gateway that has learned the key has nothing of it, and takes nothing away.
+            assert_eq!(status(&asked(hub, Some(thief), &ask)), 404);
+            let mut link = as_gateway(hub, Some(gateway));
+            link.write_all(format!("{ask}\r\n\r\n").as_bytes()).unwrap();
+            let mut read = Vec::new();
+            // The 101, and the request behind it.
+            while String::from_utf8_lossy(&read).matches("\r\n\r\n").count() < 2 {
+                let mut piece = [0; 4096];
+                let length = link.read(&mut piece).unwrap();
+                read.extend_from_slice(&piece[..length]);
+            }
+            let request = String::from_utf8_lossy(&read).into_owned();
+            // Whoever asks has shown the hub something that is none of a gateway's business.
+            assert!(!request.to_lowercase().contains("authorization"), "{request}");
+            assert!(!request.to_lowercase().contains("cookie"), "{request}");
+            let page = "<script>alert(1)</script>";
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nSet-Cookie: sid=x; Path=/\r\n\
+                 Content-Security-Policy: default-src *\r\nAccess-Control-Allow-Origin: *\r\nLocation: https://evil.example/\r\n\r\n{page}",
+                page.len()
+            );
+            link.write_all(answer.as_bytes()).unwrap();
+        });
+        let fields = "Authorization: Bearer wsb_boss\r\nCookie: sid=secret\r\n";
+        let answer = crate::signing::ask(hub.people, "GET", "/g/gw-1/api/endpoints", fields, "");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert_eq!(status(&answer), 200, "{answer}");
+        let head = head.to_lowercase();
+        assert!(body.contains("alert(1)"));
+        assert!(head.contains("content-security-policy: default-src 'none'"), "{head}");
+        assert!(head.contains("x-content-type-options: nosniff"), "{head}");
+        for not in ["set-cookie", "access-control-allow-origin", "location:", "default-src *"] {
+            assert!(!head.contains(not), "{head}");
+        }
+    });
 }
