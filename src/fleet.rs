@@ -104,23 +104,6 @@ impl Open {
         })
     }
 
-    /// A text that is never the same twice.
-    #[expect(clippy::unused_self, reason = "the hub's own")]
-    pub(crate) fn new_id(&self) -> String {
-        random_key()
-    }
-
-    /// How many connections of gateways there may be: all of them may be behind one address.
-    #[expect(clippy::unused_self, reason = "the hub's own")]
-    pub(crate) fn limits(&self, usual: &Limits) -> Limits {
-        Limits {
-            connections: CONNECTIONS,
-            per_address: CONNECTIONS,
-            unauthenticated: HANDSHAKES,
-            ..*usual
-        }
-    }
-
     /// What gateways know the fleet's authority by.
     pub(crate) fn pin(&self) -> FleetPin {
         self.authority.pin()
@@ -154,6 +137,16 @@ impl Open {
     }
 }
 
+/// How many connections of gateways there may be: all of them may be behind one address.
+pub(crate) fn limits_of_gateways(usual: &Limits) -> Limits {
+    Limits {
+        connections: CONNECTIONS,
+        per_address: CONNECTIONS,
+        unauthenticated: HANDSHAKES,
+        ..*usual
+    }
+}
+
 fn signer(file: &Path) -> Result<Signer, HubError> {
     let wrong = |what: String| HubError::File { file: file.display().to_string(), what };
     if !file.exists() {
@@ -165,7 +158,7 @@ fn signer(file: &Path) -> Result<Signer, HubError> {
 }
 
 /// 256 random bits as 43 characters that need no escape in a URL.
-fn random_key() -> String {
+pub(crate) fn random_key() -> String {
     let mut bytes = [0; 32];
     #[expect(
         clippy::panic,

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{Arrival, Entry};
 use crate::{
     auth::{ClientCertificate, Peer, Revocation, Way, unix_now},
+    fleet::limits_of_gateways,
     stream::Stream,
     tls::ClientFacts,
     wire::home::HOME_ALPN,
@@ -58,7 +59,7 @@ impl Entry {
         if !matches!(seen, Some(Ok(true))) {
             return Arrival { stream, peer, slot };
         }
-        let limits = hub.limits(&self.bridge.config().limits);
+        let limits = limits_of_gateways(&self.bridge.config().limits);
         let source = self.bridge.auth.source(peer.client);
         let slot = hub.admission.enter((source, true), false, &limits);
         Arrival { stream, peer: Peer { way: Way::Gateway, ..peer }, slot }

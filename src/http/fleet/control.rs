@@ -27,11 +27,10 @@ use tokio_tungstenite::{
 use super::{
     super::{
         Bridge, ask,
-        disk::blocking,
         upgrade::{handshake, switch},
         visitor::{Connection, Upgraded, Visitor},
     },
-    gateway_of, open,
+    gateway_of, kept, open,
 };
 use crate::{
     auth::{ClientAddress, unix_now},
@@ -134,13 +133,10 @@ async fn greet(
         let asked = other.orders.try_send(Order::Probe { told }).is_ok();
         if asked && matches!(timeout(PROBE, answer).await, Ok(Ok(()))) {
             cloned = true;
-            let (own, name) = (Arc::clone(bridge), gateway.to_owned());
-            let kept = blocking(move || match own.hub.get() {
-                Some(hub) => hub.register.cloned(&name, true).map(drop),
-                None => Ok(()),
-            });
-            if let Ok(Err(error)) = kept.await {
-                tracing::error!(gateway, "that it is cloned cannot be kept: {error}");
+            let name = gateway.to_owned();
+            let noted = kept(bridge, move |hub| hub.register.cloned(&name, true)).await;
+            if !matches!(noted, Ok(Ok(true))) {
+                tracing::error!(gateway, "that it is cloned cannot be kept: {noted:?}");
             }
             bridge.events.tell(Event::Fleet { gateway, event: FleetEvent::Cloned { client } });
             hub.homes.dismiss(gateway, ByeReason::Clone);

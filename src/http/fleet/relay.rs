@@ -31,7 +31,7 @@ use crate::{
     config::RightsTable,
     dial::Answer,
     event::{Event, FleetEvent},
-    fleet::{Open, Order},
+    fleet::{Open, Order, random_key},
     stream::Stream,
     wire::{
         assertion::{ASSERTION_LIFE, AssertedPage, Assertion},
@@ -163,7 +163,7 @@ async fn pass(
     let accept = asks_socket.then(|| handshake(request.method(), request.headers())).transpose()?;
     let body = to_bytes(body, usize::MAX).await;
     let body = body.map_err(|_| Refusal::BadRequest("the body broke off"))?;
-    let head = head(&request, path, asks_socket.then_some(()), &body)?;
+    let head = head(&request, path, asks_socket, &body)?;
     let who = asker.principal.clone();
     let reached = reach(&visitor, gateway, &asker, head, &body).await;
     let (answer, place) = match (reached, &accept) {
@@ -229,7 +229,7 @@ async fn admit(
 fn head(
     request: &axum::http::Request<()>,
     path: &str,
-    socket: Option<()>,
+    asks_socket: bool,
     body: &Bytes,
 ) -> Result<Vec<u8>, Refusal> {
     let mut head = format!("{} {path} HTTP/1.1\r\nHost: gateway\r\n", request.method());
@@ -240,7 +240,7 @@ fn head(
             field(name, value);
         }
     }
-    if socket.is_some() {
+    if asks_socket {
         field("connection", "Upgrade");
         field("upgrade", "websocket");
         let offers = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
@@ -351,7 +351,7 @@ fn assertion(
         auth_time: principal.auth_time,
         issued: now,
         expires: now + ASSERTION_LIFE,
-        id: hub.new_id(),
+        id: random_key(),
     }
 }
 
