@@ -104,6 +104,12 @@ impl Open {
         })
     }
 
+    /// How many gateways are connected, and how many are away.
+    pub(crate) fn counts(&self) -> [u64; 2] {
+        let (all, here) = (self.register.gateways().len(), self.homes.list().len());
+        [here as u64, all.saturating_sub(here) as u64]
+    }
+
     /// What gateways know the fleet's authority by.
     pub(crate) fn pin(&self) -> FleetPin {
         self.authority.pin()

@@ -27,3 +27,14 @@ pub(crate) enum Standing {
         again: u64,
     },
 }
+
+impl Standing {
+    /// Whether its hub has it; `None`: it is enrolled nowhere.
+    pub(crate) fn is_connected(&self) -> Option<bool> {
+        match self {
+            Self::NotEnrolled => None,
+            Self::Connected { .. } => Some(true),
+            Self::Calling { .. } | Self::Failed { .. } => Some(false),
+        }
+    }
+}

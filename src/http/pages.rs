@@ -12,6 +12,7 @@ use super::{Bridge, ask, assets, scope::ancestor_of, visitor::Visitor, warden::t
 use crate::{
     auth::{AllowedOrigin, Purpose},
     config::{Endpoint, Rights, Share},
+    fleet::Open,
     line,
     metrics::{self, ExpositionFormat, Observed, TargetState},
     process,
@@ -105,6 +106,8 @@ pub(super) async fn metrics(visitor: Visitor, request: Request) -> Result<Respon
         process: process::observe(),
         certificates: bridge.certificates.expiries(),
         authority: bridge.certificates.authority().map(|authority| authority.until),
+        home: bridge.home.borrow().is_connected(),
+        gateways: bridge.hub.get().map(Open::counts),
     };
     let mut page =
         content(format.content_type(), metrics::render(&bridge.metrics, format, &observed));

@@ -22,6 +22,10 @@ pub(crate) struct Observed {
     pub certificates: BTreeMap<String, i64>,
     /// The last second of the authority that issued the gateway's own certificate.
     pub authority: Option<i64>,
+    /// Whether the hub that this gateway calls has it; `None`: it calls none.
+    pub home: Option<bool>,
+    /// Of a hub: how many gateways are connected, and how many are away.
+    pub gateways: Option<[u64; 2]>,
 }
 
 /// What a process uses of the system.
@@ -62,9 +66,26 @@ pub(crate) fn render(metrics: &Metrics, format: ExpositionFormat, observed: &Obs
     if let Some(until) = observed.authority {
         page.sample("", &[], until);
     }
+    of_fleet(&mut page, observed);
     let endpoints = lock(&metrics.endpoints).clone();
     of_endpoints(&mut page, &endpoints);
     page.end()
+}
+
+fn of_fleet(page: &mut Exposition, observed: &Observed) {
+    page.family(
+        "wsbridge_hub_connected",
+        Type::Gauge,
+        "1 while the hub that this gateway calls has it, otherwise 0.",
+    );
+    if let Some(connected) = observed.home {
+        page.sample("", &[], u8::from(connected));
+    }
+    page.family("wsbridge_gateways", Type::Gauge, "Gateways of this hub.");
+    if let Some([connected, away]) = observed.gateways {
+        page.sample("", &[("state", "connected")], connected);
+        page.sample("", &[("state", "away")], away);
+    }
 }
 
 /// The names are those that Prometheus' client libraries use.
@@ -288,7 +309,13 @@ mod tests {
             ..ProcessUsage::default()
         };
         let certificates = [("[::]:8443".to_owned(), 1_900_000_000)].into();
-        Observed { process: Some(process), certificates, authority: Some(2_000_000_000) }
+        Observed {
+            process: Some(process),
+            certificates,
+            authority: Some(2_000_000_000),
+            home: Some(false),
+            gateways: Some([118, 2]),
+        }
     }
 
     fn page(format: ExpositionFormat) -> String {
@@ -313,6 +340,8 @@ mod tests {
             "wsbridge_certificate_expiry_timestamp_seconds{listener=\"[::]:8443\"} 1900000000\n"
         ));
         assert!(text.contains("wsbridge_authority_expiry_timestamp_seconds 2000000000\n"));
+        assert!(text.contains("wsbridge_hub_connected 0\n"));
+        assert!(text.contains("wsbridge_gateways{state=\"away\"} 2\n"));
         assert!(text.ends_with("# EOF\n"));
     }
 
