@@ -39,6 +39,8 @@ def doctor_names_a_login_prompt_and_what_it_says_to_type_ends_it(gw):
         assert look(gw)[("port", "endpoints.uart")]["level"] == "ok"
     finally:
         gw.guest.run("systemctl stop serial-getty@ttyS1", check=False)
+        # A login prompt takes its device for itself (`tty`, 620) and leaves it so.
+        gw.guest.run("chgrp dialout /dev/ttyS1 && chmod 660 /dev/ttyS1")
         gw.start()
         gw.until_up("uart", *USB)
 

@@ -8,7 +8,7 @@ import { field, lineField, reasonField, rightsField, timeField } from "./fields.
  * A form over the lines `all`, with `chosen` and `seconds` chosen; `offers(right, own)` says which rights can be chosen by whoever has
  * `own` on the line. `send(what)` carries it out, and `sent(answer)` hears that it is done.
  */
-export function accessForm({ all, chosen, seconds, offers, why, verb, send, sent }) {
+export function accessForm({ all, chosen = undefined, seconds, offers, why, verb, send, sent }) {
   const line = lineField(all, chosen);
   const time = timeField(seconds);
   const rights = rightsField();
