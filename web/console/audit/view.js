@@ -65,7 +65,7 @@ export async function openAudit(failed) {
     } catch (error) {
       if (mine !== turn) return;
       if (error.status === 404)
-        say(reached, "No record is kept here. `audit: {}` in the configuration begins one.");
+        say(reached, "No record is kept here. It begins with the key “audit” in the configuration.");
       else (say(reached, ""), failed(`audit: ${error.message}`));
     }
   }
