@@ -65,7 +65,10 @@ export async function openAudit(failed) {
     } catch (error) {
       if (mine !== turn) return;
       if (error.status === 404)
-        say(reached, "No record is kept here. It begins with the key “audit” in the configuration.");
+        say(
+          reached,
+          "No record is kept here. It begins with the key “audit” in the configuration.",
+        );
       else (say(reached, ""), failed(`audit: ${error.message}`));
     }
   }
