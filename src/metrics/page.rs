@@ -394,8 +394,8 @@ mod tests {
     #[test]
     fn the_reference_parsers_take_the_page() {
         for (format, module, families) in [
-            (ExpositionFormat::OpenMetrics, "prometheus_client.openmetrics.parser", "30"),
-            (ExpositionFormat::Text, "prometheus_client.parser", "30"),
+            (ExpositionFormat::OpenMetrics, "prometheus_client.openmetrics.parser", "32"),
+            (ExpositionFormat::Text, "prometheus_client.parser", "32"),
         ] {
             let parse = format!(
                 "import sys\nfrom {module} import text_string_to_metric_families as f\n\
