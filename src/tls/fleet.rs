@@ -295,7 +295,7 @@ pub(crate) fn home_client(
     Ok(Arc::new(config))
 }
 
-/// A certificate's middle second: by then a gateway renews it. `None`: the file has none.
+/// When two thirds of a certificate's life are over: by then a gateway renews it. `None`: the file has none.
 pub(crate) fn renewal_due(certificate: &Path) -> Option<i64> {
     let chain = read_certificates(certificate).ok()?;
     let (from, until) = validity(chain.first()?)?;

@@ -155,7 +155,13 @@ async fn greet(
     let version: String = version.chars().filter(|c| !c.is_control()).take(64).collect();
     let came = FleetEvent::Came { client, version: &version };
     bridge.events.tell(Event::Fleet { gateway, event: came });
-    Ok(hub.homes.enter(gateway, (instance, version.clone()), client.to_string()))
+    let entered = hub.homes.enter(gateway, (instance, version.clone()), client.to_string());
+    // Whoever revoked it meanwhile did not find it there.
+    if hub.register.find(gateway).is_none() {
+        bye(socket, ByeReason::Revoked).await;
+        return Err("it was revoked meanwhile");
+    }
+    Ok(entered)
 }
 
 /// A control socket in use.
