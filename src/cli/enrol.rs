@@ -108,8 +108,10 @@ fn connected(args: &Args, identity: &Identity) -> Result<String, CommandError> {
     let mut said = Value::Null;
     for _ in 0..LOOKS {
         said = admin::ask(&args.place, "/api/home", None)?;
-        if lent::text(&said, "state") == "connected" {
-            let (url, gateway) = (identity.url(), &identity.gateway);
+        let (url, gateway) = (identity.url(), &identity.gateway);
+        // Of a hub that it was enrolled at before, it may still say so.
+        let here = lent::text(&said, "hub") == url && lent::text(&said, "gateway") == *gateway;
+        if here && lent::text(&said, "state") == "connected" {
             return Ok(format!("It is connected: {url}/g/{gateway}/\n"));
         }
         thread::sleep(PAUSE);

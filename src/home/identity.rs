@@ -20,6 +20,9 @@ use crate::{
     wire::{home::is_gateway_name, jws::KeySet},
 };
 
+/// The file with the key and its certificate.
+const PAIR: &str = "identity.pem";
+
 /// The longest of its files, in bytes.
 const FILE_MAX: usize = 64 << 10;
 
@@ -112,8 +115,7 @@ impl Identity {
 
     /// The TLS settings for it.
     pub(super) fn tls(&self, folder: &Path) -> Result<Arc<ClientConfig>, String> {
-        let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
-        home_client(self.pin, Some((&certificate, &key))).map_err(|error| error.to_string())
+        home_client(self.pin, Some(&folder.join(PAIR))).map_err(|error| error.to_string())
     }
 
     /// Keeps a renewed certificate and its key, with what else the hub said.
@@ -134,7 +136,7 @@ impl Identity {
 
 /// Whether a certificate is to be renewed: after two thirds of its life.
 pub(super) fn is_due(folder: &Path, now: i64) -> bool {
-    renewal_due(&folder.join("certificate.pem")).is_some_and(|due| now >= due)
+    renewal_due(&folder.join(PAIR)).is_some_and(|due| now >= due)
 }
 
 /// A new private key as PEM, and its public half for the hub.
@@ -206,16 +208,13 @@ fn make_folder(folder: &Path) -> Result<(), EnrolError> {
     made.map_err(|error| EnrolError::NotKept(format!("{}: {error}", folder.display())))
 }
 
-/// The key first: until the last file is written, what was there before is what counts.
+/// Key and certificate are one file: a power cut leaves a pair that belongs together, the old one or
+/// the new one.
 fn keep(folder: &Path, kept: &Kept, key: &str, certificate: &str) -> Result<(), String> {
     let text = serde_json::to_string_pretty(kept).map_err(|error| error.to_string())?;
-    for (name, mode, text) in [
-        ("key.pem", 0o600, key),
-        ("certificate.pem", 0o644, certificate),
-        ("home.json", 0o600, text.as_str()),
-    ] {
+    for (name, text) in [(PAIR, format!("{key}{certificate}")), ("home.json", text)] {
         let file = folder.join(name);
-        regular_file::replace(&file, mode, text.as_bytes())
+        regular_file::replace(&file, 0o600, text.as_bytes())
             .map_err(|error| format!("{}: {error}", file.display()))?;
     }
     Ok(())

@@ -22,7 +22,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
     server::{NoServerSessionStorage, WebPkiClientVerifier},
 };
 use sha2::{Digest as _, Sha256};
@@ -32,7 +32,7 @@ use super::{
     TlsError,
     authority::{AUTHORITY_LIFE, BUILT, DAY_SECONDS, lives, named, serial},
     own::{key_pair, replace},
-    provider, read_certificates, validity,
+    provider, read_certificates, read_key, validity,
 };
 use crate::{
     regular_file::given,
@@ -268,14 +268,14 @@ pub(crate) fn gateway_name(names: &[String]) -> Option<&str> {
 }
 
 /// The settings with which a gateway meets its hub: whoever has a certificate of the authority with
-/// that pin is the hub. With a certificate of its own (files of PEM), or without while it enrols.
+/// that pin is the hub. With a key and a certificate of its own (a file of PEM), or without while it enrols.
 pub(crate) fn home_client(
     pin: FleetPin,
-    own: Option<(&Path, &Path)>,
+    own: Option<&Path>,
 ) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = provider();
     let verifier = Arc::new(PinnedAuthority { pin, provider: Arc::clone(&provider) });
-    let place = own.map_or(Path::new("TLS"), |(file, _)| file);
+    let place = own.unwrap_or(Path::new("TLS"));
     let wrong = |error: Error| TlsError::file(place, error.to_string());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -284,10 +284,8 @@ pub(crate) fn home_client(
         .with_custom_certificate_verifier(verifier);
     let mut config = match own {
         None => builder.with_no_client_auth(),
-        Some((certificate, key)) => {
-            let chain = read_certificates(certificate)?;
-            let key = PrivateKeyDer::from_pem_slice(&super::read(key)?)
-                .map_err(|error| TlsError::file(key, error.to_string()))?;
+        Some(file) => {
+            let (chain, key) = (read_certificates(file)?, read_key(file)?);
             builder.with_client_auth_cert(chain, key).map_err(wrong)?
         }
     };

@@ -358,7 +358,7 @@ fn a_token_lets_in_as_many_as_it_says_and_each_mistake_is_told() {
     let mode = |path: PathBuf| {
         std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).unwrap().permissions()) & 0o777
     };
-    assert_eq!(mode(gateway.home().join("key.pem")), 0o600);
+    assert_eq!(mode(gateway.home().join("identity.pem")), 0o600);
     assert_eq!(mode(hub.daemon.folder().join("state/hub/authority.key")), 0o600);
     let kept = fs::read_to_string(hub.daemon.folder().join("state/hub/gateways.json")).unwrap();
     assert!(!kept.contains(&token) && !hub.daemon.log().contains(&token));

@@ -69,8 +69,8 @@ fn as_gateway(hub: &Hub, whose: Option<&Gateway>) -> StreamOwned<ClientConnectio
         None => builder.with_no_client_auth(),
         Some(gateway) => {
             let file = |name: &str| gateway.home().join(name);
-            let certificate = CertificateDer::from_pem_file(file("certificate.pem")).unwrap();
-            let key = PrivateKeyDer::from_pem_file(file("key.pem")).unwrap();
+            let certificate = CertificateDer::from_pem_file(file("identity.pem")).unwrap();
+            let key = PrivateKeyDer::from_pem_file(file("identity.pem")).unwrap();
             builder.with_client_auth_cert(vec![certificate], key).unwrap()
         }
     };

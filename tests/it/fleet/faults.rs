@@ -180,7 +180,7 @@ fn a_certificate_is_renewed_in_time_by_both_ends_clocks() {
     let gateway = Gateway::start(ECHO, "");
     gateway.enrol(&hub, "gw-1");
     let certificate =
-        |gateway: &Gateway| std::fs::read(gateway.home().join("certificate.pem")).unwrap();
+        |gateway: &Gateway| std::fs::read(gateway.home().join("identity.pem")).unwrap();
     let before = certificate(&gateway);
     // Another gateway with its files, at a time when two thirds of the certificate's life are over.
     let text = std::fs::read_to_string(gateway.daemon.config()).unwrap();
@@ -211,7 +211,7 @@ fn a_certificate_is_renewed_in_time_by_both_ends_clocks() {
     });
     late.wait_for("the certificate for the hub is renewed");
     late.wait_for("connected to the hub");
-    let after = std::fs::read(kept.path().join("state/home/certificate.pem")).unwrap();
+    let after = std::fs::read(kept.path().join("state/home/identity.pem")).unwrap();
     assert!(after != before);
     hub.awaits("gw-1", |it| it["online"] == true);
 }
